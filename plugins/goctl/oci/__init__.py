@@ -1,0 +1,1 @@
+"""Layers, manifests, indexes and image layouts, as the OCI image specification has them."""

@@ -1,0 +1,1 @@
+"""Facts and a model in, steps with keys out: pure functions over values."""

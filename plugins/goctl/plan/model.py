@@ -1,0 +1,187 @@
+"""The Plan: steps with keys, as data.
+
+A step's key covers everything that can change its result, and nothing else. A compile step's key is known from the facts.
+What comes after it is keyed by what came out of it: an image step's `recipe` covers all but its programs, and
+`key(inputs)` adds the digests of these, so that an edit which leaves a program as it was ends there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from goctl.plan.facts import Base
+from goctl.values import Digest, Platform
+
+
+class Step(msgspec.Struct, frozen=True, tag_field="kind", rename="kebab", kw_only=True):
+    """What all steps have: `id` is unique in a plan and stable between runs; `needs` are the ids of steps before it."""
+
+    id: str
+    title: str
+    engine: str = "embedded"
+    needs: tuple[str, ...] = ()
+
+    @property
+    def stage(self) -> str:
+        """The stage of `[release] stages` that this step belongs to."""
+        raise NotImplementedError
+
+    def key(self, inputs: Mapping[str, Digest]) -> Digest | None:
+        """The step's key, given the digests of what the steps it needs brought forth; None while one is not known."""
+        raise NotImplementedError
+
+
+class CompileStep(Step, frozen=True, tag="compile", kw_only=True):
+    """One main package for one platform. The result is a program file.
+
+    `flags` are go build's own, in order (`-trimpath`, `-ldflags=...`); `env` is what is set besides the platform's
+    variables; `group` is equal for steps that one `go build` can do together; `targets` are those that want the program.
+    """
+
+    package: str
+    import_path: str
+    file_name: str
+    platform: Platform
+    flags: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    group: str
+    targets: tuple[str, ...]
+    input: Digest | None
+    fields: dict[str, str]
+
+    @property
+    def stage(self) -> str:
+        return "build"
+
+    def key(self, inputs: Mapping[str, Digest]) -> Digest | None:
+        return self.input
+
+
+class Program(msgspec.Struct, frozen=True, rename="kebab"):
+    """A program in an image: the compile step it comes from, and its absolute path in the image."""
+
+    step: str
+    path: str
+
+
+class Asset(msgspec.Struct, frozen=True, rename="kebab"):
+    """Files added to an image: `source` relative to goctl.toml's folder, `path` absolute in the image, `digest` of names
+    and contents (None: it could not be read)."""
+
+    source: str
+    path: str
+    digest: Digest | None
+
+
+class Settings(msgspec.Struct, frozen=True, rename="kebab", kw_only=True):
+    """What goes into an image's config and manifest, templates filled in. None means the base's own."""
+
+    user: str | None = None
+    working_directory: str | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    ports: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    created: int = 0
+
+
+class ImageStep(Step, frozen=True, tag="image", kw_only=True):
+    """One target's image for one platform: base, a layer per asset, a layer per program, config and manifest.
+
+    `compression` is gzip or zstd; `compressor` names the library and version whose bytes these are.
+    """
+
+    target: str
+    platform: Platform
+    base_reference: str
+    base: Base | None
+    programs: tuple[Program, ...]
+    assets: tuple[Asset, ...]
+    settings: Settings
+    compression: str
+    compression_level: int
+    compressor: str
+    recipe: Digest | None
+    fields: dict[str, str]
+
+    @property
+    def stage(self) -> str:
+        return "image"
+
+    def key(self, inputs: Mapping[str, Digest]) -> Digest | None:
+        from goctl.plan.keys import combine
+
+        if self.recipe is None or any(need not in inputs for need in self.needs):
+            return None
+        return combine("image", self.recipe, *(inputs[need] for need in self.needs))
+
+
+class IndexStep(Step, frozen=True, tag="index", kw_only=True):
+    """One target's index over its images of all platforms."""
+
+    target: str
+    annotations: tuple[tuple[str, str], ...] = ()
+    recipe: Digest
+
+    @property
+    def stage(self) -> str:
+        return "image"
+
+    def key(self, inputs: Mapping[str, Digest]) -> Digest | None:
+        from goctl.plan.keys import combine
+
+        if any(need not in inputs for need in self.needs):
+            return None
+        return combine("index", self.recipe, *(inputs[need] for need in self.needs))
+
+
+class PushStep(Step, frozen=True, tag="push", kw_only=True):
+    """One target's index, with all it points to, to one registry, under its tags.
+
+    A push has no key: what the registry answers decides whether there is anything to do.
+    """
+
+    target: str
+    registry: str
+    repository: str
+    tags: tuple[str, ...]
+
+    @property
+    def stage(self) -> str:
+        return "push"
+
+    def key(self, inputs: Mapping[str, Digest]) -> Digest | None:
+        return None
+
+
+AnyStep = CompileStep | ImageStep | IndexStep | PushStep
+
+
+class Skipped(msgspec.Struct, frozen=True, rename="kebab"):
+    """What was not planned although the configuration could be read so, and why (an image for Windows without a base)."""
+
+    what: str
+    why: str
+
+
+class Plan(msgspec.Struct, frozen=True, rename="kebab", kw_only=True):
+    """Steps in an order that respects `needs`. `unknown` says in words which facts were missing for a full plan."""
+
+    project: str
+    version: str | None
+    steps: tuple[AnyStep, ...]
+    skipped: tuple[Skipped, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    def of(self, *stages: str) -> Iterator[AnyStep]:
+        return (step for step in self.steps if step.stage in stages)
+
+    def step(self, id: str) -> AnyStep:
+        for step in self.steps:
+            if step.id == id:
+                return step
+        raise KeyError(id)

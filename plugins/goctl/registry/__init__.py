@@ -1,0 +1,1 @@
+"""Registries that speak OCI's distribution specification: credentials, requests, push and pull."""

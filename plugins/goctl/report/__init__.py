@@ -1,0 +1,1 @@
+"""Listeners: events in; a console, plain lines or JSON lines out."""

@@ -1,0 +1,1 @@
+"""The only doors out of the process: child processes, files, http."""
