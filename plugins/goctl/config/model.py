@@ -44,6 +44,10 @@ class Project(Table, frozen=True):
 class Go(Table, frozen=True):
     """The Go toolchain and what it is told."""
 
+    directory: Annotated[
+        Text, _doc("The folder of go.mod, from goctl.toml's; packages are counted from it.", examples=["services/api"])
+    ] = "."
+
     toolchain: Annotated[
         Text,
         _doc(
