@@ -20,6 +20,7 @@ from typing import BinaryIO, ClassVar, Protocol, runtime_checkable
 
 import msgspec
 
+from goctl.config.model import Config
 from goctl.errors import GoctlError
 from goctl.events import Emit
 from goctl.plan.facts import Base, Toolchain
@@ -143,6 +144,9 @@ class Host(Protocol):
 
     root: Path
     """The folder of goctl.toml; every relative path counts from it."""
+    module: Path
+    """The folder of go.mod (`go.directory`)."""
+    config: Config
     dist: Path
     """Where programs are left: `dist/TARGET/PLATFORM/NAME`."""
     scratch: Path
