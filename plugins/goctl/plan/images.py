@@ -1,0 +1,138 @@
+"""Image and index steps: what is known of an image before its programs are compiled."""
+
+from __future__ import annotations
+
+from goctl.config.model import Config, Image, Target
+from goctl.plan import keys
+from goctl.plan.facts import Facts
+from goctl.plan.model import Asset, CompileStep, ImageStep, IndexStep, Program, Settings
+from goctl.plan.naming import Names, creation_time
+from goctl.values import Platform
+
+PROGRAM_FOLDER = "/usr/local/bin"
+SCRATCH, STATIC = "scratch", "static"
+
+
+def wants_image(target: Target, platform: Platform) -> bool:
+    """Whether a target has an image on a platform. Programs for other systems than linux are left in dist/ alone."""
+    return isinstance(target.image, Image) and platform.os == "linux"
+
+
+def base_reference(config: Config, target: Target, platform: Platform) -> str:
+    """The base of a target's image on a platform, as goctl.toml has it."""
+    settings = config.platforms.settings.get(str(platform))
+    if settings is not None and settings.base is not None:
+        return settings.base
+    return target.image.base if isinstance(target.image, Image) else SCRATCH
+
+
+def image_step(config: Config, facts: Facts, name: str, platform: Platform, compiles: list[CompileStep]) -> ImageStep:
+    target = config.targets[name]
+    image = _image(target)
+    reference = base_reference(config, target, platform)
+    base = facts.bases.get((reference, platform))
+    programs = tuple(Program(step.id, f"{PROGRAM_FOLDER}/{step.file_name}") for step in compiles)
+    assets = tuple(Asset(source, path, facts.assets.get(source)) for source, path in sorted(image.assets.items()))
+    settings = _settings(target, image, facts, name, platform, programs)
+    compressor = facts.compressors.get(image.compression, "")
+    level = image.compression_level or {"gzip": 2, "zstd": 3}[image.compression]
+    fields = {
+        "engine": image.engine,
+        "platform": str(platform),
+        "base": base.digest if base is not None else "",
+        "base reference": reference,
+        "compression": f"{image.compression} {level} {compressor}",
+        **{f"program {number}": program.path for number, program in enumerate(programs)},
+        **{f"asset {asset.source}": f"{asset.path} {asset.digest}" for asset in assets},
+        **_settings_fields(settings),
+    }
+    known = base is not None and all(asset.digest is not None for asset in assets)
+    return ImageStep(
+        id=f"image:{name}@{platform}",
+        title=f"assemble {name} for {platform}",
+        engine=image.engine,
+        needs=tuple(step.id for step in compiles),
+        target=name,
+        platform=platform,
+        base_reference=reference,
+        base=base,
+        programs=programs,
+        assets=assets,
+        settings=settings,
+        compression=image.compression,
+        compression_level=level,
+        compressor=compressor,
+        recipe=keys.of_fields("image", fields) if known else None,
+        fields=fields,
+    )
+
+
+def index_step(config: Config, facts: Facts, name: str, children: tuple[str, ...]) -> IndexStep:
+    image = _image(config.targets[name])
+    names = Names(facts, target=name)
+    annotations = tuple(sorted((key, names.fill(value)) for key, value in image.annotations.items() if "{platform}" not in value))
+    return IndexStep(
+        id=f"index:{name}",
+        title=f"index {name}",
+        engine=image.engine,
+        needs=children,
+        target=name,
+        annotations=annotations,
+        recipe=keys.combine("index", image.engine, *(text for pair in annotations for text in pair)),
+    )
+
+
+def _image(target: Target) -> Image:
+    if not isinstance(target.image, Image):
+        raise TypeError("a target without an image has no image step")
+    return target.image
+
+
+def _settings(
+    target: Target, image: Image, facts: Facts, name: str, platform: Platform, programs: tuple[Program, ...]
+) -> Settings:
+    names = Names(facts, target=name, platform=platform)
+
+    def filled(table: dict[str, str]) -> tuple[tuple[str, str], ...]:
+        return tuple(sorted((key, names.fill(value)) for key, value in table.items()))
+
+    stamped = target.stamp != "none"
+    labels = dict(filled(image.labels))
+    if stamped:
+        labels = _stamp_labels(facts, names) | labels
+    return Settings(
+        user=image.user,
+        working_directory=image.working_directory,
+        env=filled(image.env),
+        ports=tuple(sorted(f"{port}/tcp" if "/" not in str(port) else str(port) for port in image.ports)),
+        entrypoint=image.entrypoint if image.entrypoint is not None else tuple(program.path for program in programs[:1]),
+        command=image.command,
+        labels=tuple(sorted(labels.items())),
+        annotations=filled(image.annotations),
+        created=(creation_time(facts) or 0) if stamped else 0,
+    )
+
+
+def _stamp_labels(facts: Facts, names: Names) -> dict[str, str]:
+    """Version, commit and date under the names of OCI's annotations.md, as far as they are known."""
+    labels = {}
+    if facts.version is not None:
+        labels["org.opencontainers.image.version"] = facts.version
+    if facts.git is not None:
+        labels["org.opencontainers.image.revision"] = facts.git.sha
+    if creation_time(facts) is not None:
+        labels["org.opencontainers.image.created"] = names["date"]
+    return labels
+
+
+def _settings_fields(settings: Settings) -> dict[str, str]:
+    fields = {
+        "user": str(settings.user),
+        "working directory": str(settings.working_directory),
+        "created": str(settings.created),
+    }
+    for name in ("entrypoint", "command", "ports"):
+        fields |= {f"{name} {number}": text for number, text in enumerate(getattr(settings, name))}
+    for name in ("env", "labels", "annotations"):
+        fields |= {f"{name} {key}": value for key, value in getattr(settings, name)}
+    return fields

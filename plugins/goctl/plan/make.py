@@ -1,0 +1,200 @@
+"""`make(config, facts)`: the whole plan, from values alone.
+
+Targets become compile steps (one for each distinct package, platform and set of flags, shared by all targets that want
+it), image steps, an index step each, and a push step for each registry.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from goctl.config.model import Config, Image, Target
+from goctl.plan import keys
+from goctl.plan.facts import Facts, ListingKey, Main, Toolchain
+from goctl.plan.images import image_step, index_step, wants_image
+from goctl.plan.model import AnyStep, CompileStep, Plan, PushStep, Skipped
+from goctl.plan.naming import Names
+from goctl.values import Digest, Platform
+
+#: Flags of GOFLAGS that leave what is compiled as it is, or that goctl sets itself.
+_HARMLESS = re.compile(r"--?(?:buildvcs|trimpath|v|x|p|n|json|mod|modcacherw|work)(?:=.*)?\Z")
+
+
+def make(config: Config, facts: Facts, chosen: Mapping[str, tuple[Platform, ...]]) -> Plan:
+    """The plan for the chosen platforms of the chosen targets.
+
+    Pure: the same values give the same plan. Raises ConfigError where a template has no value.
+    """
+    builder = _Builder(config, facts)
+    for name, platforms in chosen.items():
+        builder.add(name, config.targets[name], platforms)
+    unknown = []
+    if facts.toolchain is None:
+        unknown.append("no Go toolchain was found: the keys of compile steps are unknown")
+    elif facts.listings is None:
+        unknown.append("the packages could not be listed: the keys of compile steps are unknown")
+    return Plan(
+        project=config.project.name,
+        version=facts.version,
+        steps=(*builder.compiles.values(), *builder.images, *builder.indexes, *builder.pushes),
+        skipped=tuple(builder.skipped),
+        unknown=tuple(unknown),
+    )
+
+
+def listing_key(config: Config, target: Target, platform: Platform) -> ListingKey:
+    """What `go list` must be told for a target on a platform."""
+    return ListingKey(
+        platform=platform,
+        tags=tuple(sorted(set(target.build_tags))),
+        flags=tuple(flag for flag in target.flags if re.match(r"--?mod(=|\Z)", flag)),
+        env=_environment(config, target, platform),
+    )
+
+
+def _environment(config: Config, target: Target, platform: Platform) -> tuple[tuple[str, str], ...]:
+    """Variables of the compiler besides the platform's own: [go], then the platform, then the target, each over the last."""
+    settings = config.platforms.settings.get(str(platform))
+    return tuple(sorted((config.go.env | (settings.env if settings else {}) | target.env).items()))
+
+
+class _Builder:
+    """Collects the steps of a plan, target by target."""
+
+    def __init__(self, config: Config, facts: Facts) -> None:
+        self.config = config
+        self.facts = facts
+        self.compiles: dict[tuple[str, str, str], CompileStep] = {}
+        self.images: list[AnyStep] = []
+        self.indexes: list[AnyStep] = []
+        self.pushes: list[AnyStep] = []
+        self.skipped: list[Skipped] = []
+        self._ids: set[str] = set()
+        self._toolchain_fields = {} if facts.toolchain is None else toolchain_fields(facts.toolchain)
+
+    def add(self, name: str, target: Target, platforms: tuple[Platform, ...]) -> None:
+        children = []
+        for platform in platforms:
+            compiles = self._compile(name, target, platform)
+            if not wants_image(target, platform):
+                if isinstance(target.image, Image):
+                    self.skipped.append(
+                        Skipped(f"image {name}@{platform}", f"only programs are made for {platform.os}: images are for linux")
+                    )
+                continue
+            children.append(image_step(self.config, self.facts, name, platform, compiles))
+        if not children or not isinstance(target.image, Image):
+            return
+        self.images.extend(children)
+        index = index_step(self.config, self.facts, name, tuple(child.id for child in children))
+        self.indexes.append(index)
+        self._push(name, target.image, index.id)
+
+    def _compile(self, name: str, target: Target, platform: Platform) -> list[CompileStep]:
+        env = _environment(self.config, target, platform)
+        flags = _go_flags(target, Names(self.facts, target=name, platform=platform))
+        group = keys.combine("group", target.engine, str(platform), *flags, *(f"{k}={v}" for k, v in env)).hex[:16]
+        steps = []
+        for pattern in target.packages:
+            for main in self._mains(target, platform, pattern):
+                slot = (main.import_path, group, name if target.engine != "embedded" else "")
+                step = self.compiles.get(slot)
+                if step is None:
+                    step = self._new_compile(target, platform, pattern, main, flags, env, group)
+                if name not in step.targets:
+                    step = msgspec.structs.replace(step, targets=(*step.targets, name))
+                self.compiles[slot] = step
+                if step not in steps:
+                    steps.append(step)
+        return steps
+
+    def _mains(self, target: Target, platform: Platform, pattern: str) -> tuple[Main, ...]:
+        if self.facts.listings is None:
+            return (Main(import_path=pattern, name=pattern, digest=Digest.of(b"")),)
+        return self.facts.listings[listing_key(self.config, target, platform)].mains[pattern]
+
+    def _new_compile(
+        self,
+        target: Target,
+        platform: Platform,
+        pattern: str,
+        main: Main,
+        flags: tuple[str, ...],
+        env: tuple[tuple[str, str], ...],
+        group: str,
+    ) -> CompileStep:
+        fields = {
+            "engine": target.engine,
+            "package": main.import_path,
+            "platform": str(platform),
+            "source": main.digest,
+            **{f"flag {number}": flag for number, flag in enumerate(flags)},
+            **{f"environment {name}": value for name, value in env if name != "GOFLAGS"},
+            **self._toolchain_fields,
+        }
+        known = self.facts.listings is not None and self.facts.toolchain is not None
+        id = f"compile:{main.import_path}@{platform}"
+        if id in self._ids:
+            id = f"{id}#{group}"
+        self._ids.add(id)
+        return CompileStep(
+            id=id,
+            title=f"compile {main.import_path} for {platform}",
+            engine=target.engine,
+            package=pattern,
+            import_path=main.import_path,
+            file_name=program_name(main.import_path) + (".exe" if platform.os == "windows" else ""),
+            platform=platform,
+            flags=flags,
+            env=env,
+            group=group,
+            targets=(),
+            input=keys.of_fields("compile", fields) if known else None,
+            fields=fields,
+        )
+
+    def _push(self, name: str, image: Image, index: str) -> None:
+        names = Names(self.facts, target=name)
+        tags = tuple(dict.fromkeys(names.fill_tag(tag) for tag in self.config.publish.tags))
+        for registry in self.config.publish.to or tuple(self.config.registries):
+            self.pushes.append(
+                PushStep(
+                    id=f"push:{name}>{registry}",
+                    title=f"push {name} to {registry}",
+                    needs=(index,),
+                    target=name,
+                    registry=registry,
+                    repository=names.fill(image.repository or name),
+                    tags=tags,
+                )
+            )
+
+
+def toolchain_fields(toolchain: Toolchain) -> dict[str, str]:
+    """What of the toolchain enters a compile step's key."""
+    flags = " ".join(flag for flag in toolchain.flags if not _HARMLESS.match(flag))
+    return {
+        "toolchain": toolchain.version,
+        **({"GOFLAGS": flags} if flags else {}),
+        **{f"go env {name}": value for name, value in toolchain.settings.items()},
+    }
+
+
+def program_name(import_path: str) -> str:
+    """The name go build gives a program: the import path's last element, or the one before a major version (`v2`)."""
+    elements = import_path.rstrip("/").split("/")
+    if len(elements) > 1 and re.fullmatch(r"v[0-9]+", elements[-1]):
+        elements.pop()
+    return elements[-1]
+
+
+def _go_flags(target: Target, names: Names) -> tuple[str, ...]:
+    flags = []
+    if target.build_tags:
+        flags.append("-tags=" + ",".join(sorted(set(target.build_tags))))
+    if target.ldflags:
+        flags.append("-ldflags=" + " ".join(names.fill_ldflag(flag) for flag in target.ldflags))
+    return (*flags, *target.flags)
