@@ -1,0 +1,78 @@
+"""The state of the checkout, from two git processes at the same time, and only where the configuration asks for it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from goctl.config.model import Config, Image
+from goctl.config.template import names
+from goctl.errors import ConfigError, ToolchainError
+from goctl.plan.facts import Git
+from goctl.system.files import inside
+from goctl.system.process import Completed, run
+
+
+def wanted_names(config: Config) -> frozenset[str]:
+    """The template names that this configuration uses, with those that a stamp adds."""
+    texts = list(config.publish.tags)
+    found: set[str] = set()
+    for target in config.targets.values():
+        texts += target.ldflags
+        if isinstance(target.image, Image):
+            image = target.image
+            texts += [*image.env.values(), *image.labels.values(), *image.annotations.values()]
+        if target.stamp != "none":
+            found |= {"version", "git.sha", "date"}
+    for text in texts:
+        found.update(names(text))
+    return frozenset(found)
+
+
+def needs_git(config: Config, wanted: frozenset[str]) -> bool:
+    return any(name.startswith("git.") or name == "date" for name in wanted) or (
+        config.project.version == "git" and "version" in wanted
+    )
+
+
+def look(root: Path) -> Git | None:
+    """What git says of the checkout `root` is in; None without git, without a checkout, or without a commit."""
+    log = ("log", "-1", "--no-show-signature", "--format=%H%x00%ct%x00%D")
+    describe = ("describe", "--tags", "--always", "--dirty", "--abbrev=7")
+    with ThreadPoolExecutor(2) as pool:
+        commit, described = pool.map(lambda args: _git(root, *args), (log, describe))
+    if commit is None or commit.code != 0:
+        return None
+    sha, date, names = commit.text.strip().split("\0")
+    text = described.text.strip() if described is not None and described.code == 0 else ""
+    dirty = text.endswith("-dirty")
+    if not text or text.removesuffix("-dirty") == sha[: len(text.removesuffix("-dirty"))]:
+        # No tag is reachable (or the clone is too shallow to tell): a version that sorts before every release.
+        text = f"v0.0.0-{sha[:7]}" + ("-dirty" if dirty else "")
+    branch = next((name.removeprefix("HEAD -> ") for name in names.split(", ") if name.startswith("HEAD -> ")), "HEAD")
+    return Git(sha=sha, short=sha[:7], branch=branch, describe=text, date=int(date), dirty=dirty)
+
+
+def _git(root: Path, *args: str) -> Completed | None:
+    try:
+        # Without optional locks: looking must not write to the index, nor wait for another git that does.
+        return run(("git", "--no-optional-locks", *args), cwd=root)
+    except ToolchainError:
+        return None
+
+
+def version(config: Config, root: Path, git: Git | None) -> str | None:
+    """`project.version` looked up: git describe, the first line of a file, or the text itself."""
+    setting = config.project.version
+    if setting == "git":
+        return git.describe if git is not None else None
+    if not setting.startswith("file:"):
+        return setting
+    path = inside(root, setting.removeprefix("file:"), what="project.version")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"project.version: {path.name} cannot be read: {error}", hint="write the version into it") from error
+    if not lines or not lines[0].strip():
+        raise ConfigError(f"project.version: the first line of {path.name} is empty", hint="write the version into it")
+    return lines[0].strip()

@@ -1,0 +1,77 @@
+"""Events in words: the same for a console and for a log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from goctl.events import BuiltBinary, Failed, Notice, ReleasedImage, RunFinished, StepFinished
+from goctl.values import ByteSize, Duration
+
+#: Control characters, which a child's output could steer a terminal with; tab is kept.
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
+
+IMAGE_COLUMNS = ("target", "registry", "platforms", "size", "cached", "time", "digest", "tags")
+PROGRAM_COLUMNS = ("target", "platform", "size", "cached", "program")
+
+
+def clean(text: str) -> str:
+    """A line of somebody else's output without what a terminal would obey."""
+    return _CONTROL.sub("", text)
+
+
+def step_line(event: StepFinished) -> str:
+    parts = [event.title or event.step, event.outcome]
+    if event.size:
+        parts.append(str(ByteSize(event.size)))
+    if event.seconds >= 0.005 and event.outcome != "cached":
+        parts.append(str(Duration(event.seconds)))
+    if event.detail:
+        parts.append(event.detail)
+    return ", ".join(parts)
+
+
+def notice_lines(event: Notice) -> list[str]:
+    prefix = "warning: " if event.level == "warning" else ""
+    return [prefix + event.message, *([f"  {event.hint}"] if event.hint else [])]
+
+
+def failure_lines(event: Failed) -> list[str]:
+    lines = event.problems or tuple(event.message.splitlines())
+    first = f"error: {lines[0]}" if lines else "error"
+    rest = list(lines[1:])
+    if event.problems and len(event.problems) > 1:
+        first, rest = f"{len(event.problems)} problems:", [f"  {problem}" for problem in event.problems]
+    return [first, *rest, *([f"hint: {event.hint}"] if event.hint else [])]
+
+
+def finish_line(event: RunFinished) -> str:
+    if event.outcome != "done":
+        return f"{event.outcome} after {Duration(event.seconds)}"
+    if event.steps_done == 0 and event.steps_cached:
+        return f"nothing to do: {event.steps_cached} steps were known, {Duration(event.seconds)}"
+    known = f", {event.steps_cached} were known" if event.steps_cached else ""
+    return f"done: {event.steps_done} steps{known}, {Duration(event.seconds)}"
+
+
+def image_row(event: ReleasedImage) -> tuple[str, ...]:
+    return (
+        event.target,
+        event.registry,
+        " ".join(event.platforms),
+        str(ByteSize(event.size)),
+        event.cached,
+        str(Duration(event.seconds)),
+        event.digest,
+        " ".join(event.tags),
+    )
+
+
+def program_row(event: BuiltBinary) -> tuple[str, ...]:
+    return (event.target, event.platform, str(ByteSize(event.size)), "yes" if event.cached else "no", event.path)
+
+
+def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines of plain text, columns padded to the widest entry, two spaces between."""
+    widths = [max(len(row[number]) for row in (columns, *rows)) for number in range(len(columns))]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in (columns, *rows)]
