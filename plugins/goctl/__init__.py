@@ -1,8 +1,8 @@
 """goctl releases Go programs: one goctl.toml, and invoke tasks from go.mod to multi-platform images.
 
-    # tasks.py
-    from goctl import namespace
-    ns = namespace("goctl.toml")
+# tasks.py
+from goctl import namespace
+ns = namespace("goctl.toml")
 """
 
 from goctl.tasks import namespace

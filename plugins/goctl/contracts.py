@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Protocol, runtime_checkable
+from typing import BinaryIO, ClassVar, Protocol, Self, runtime_checkable
 
 import msgspec
 
@@ -95,7 +95,7 @@ class BlobWriter(Protocol):
         """Verify, make durable and visible; the digest and the size in bytes."""
         ...
 
-    def __enter__(self) -> BlobWriter: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(self, *exception: object) -> None: ...
 

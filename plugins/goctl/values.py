@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
@@ -23,7 +23,7 @@ class Digest(str):
 
     __slots__ = ()
 
-    def __new__(cls, text: str) -> Digest:
+    def __new__(cls, text: str) -> Self:
         algorithm, colon, digits = text.partition(":")
         length = _HEX_LENGTH.get(algorithm)
         if not colon or length is None:
@@ -53,20 +53,65 @@ class Digest(str):
 
 #: GOOS values that Go has named; a platform's os is one of them (from `go tool dist list` of Go 1.27).
 OPERATING_SYSTEMS: Final = frozenset(
-    ("aix", "android", "darwin", "dragonfly", "freebsd", "illumos", "ios", "js", "linux", "netbsd", "openbsd")
-    + ("plan9", "solaris", "wasip1", "windows")
+    (
+        "aix",
+        "android",
+        "darwin",
+        "dragonfly",
+        "freebsd",
+        "illumos",
+        "ios",
+        "js",
+        "linux",
+        "netbsd",
+        "openbsd",
+        "plan9",
+        "solaris",
+        "wasip1",
+        "windows",
+    )
 )
 ARCHITECTURES: Final = frozenset(
-    ("386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le")
-    + ("riscv64", "s390x", "wasm")
+    (
+        "386",
+        "amd64",
+        "arm",
+        "arm64",
+        "loong64",
+        "mips",
+        "mips64",
+        "mips64le",
+        "mipsle",
+        "ppc64",
+        "ppc64le",
+        "riscv64",
+        "s390x",
+        "wasm",
+    )
 )
 #: How an architecture's variants are spelled in OCI, the first being what a bare name means (image-spec: image-index.md,
 #: "Platform variants"; containerd's platforms.Normalize drops amd64/v1 and arm64/v8 and adds arm/v7).
 VARIANTS: Final[dict[str, tuple[str, ...]]] = {
     "amd64": ("v1", "v2", "v3", "v4"),
     "arm": ("v7", "v6", "v5"),
-    "arm64": ("v8", "v8.1", "v8.2", "v8.3", "v8.4", "v8.5", "v8.6", "v8.7", "v8.8", "v8.9")
-    + ("v9", "v9.1", "v9.2", "v9.3", "v9.4", "v9.5"),
+    "arm64": (
+        "v8",
+        "v8.1",
+        "v8.2",
+        "v8.3",
+        "v8.4",
+        "v8.5",
+        "v8.6",
+        "v8.7",
+        "v8.8",
+        "v8.9",
+        "v9",
+        "v9.1",
+        "v9.2",
+        "v9.3",
+        "v9.4",
+        "v9.5",
+    ),
 }
 _ALIASES: Final = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm/v7", "armel": "arm/v6"} | {
     "i386": "386",

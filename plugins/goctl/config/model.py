@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-STAGES = ("mod", "generate", "build", "image", "push")
 Stage = Literal["mod", "generate", "build", "image", "push"]
+STAGES: tuple[Stage, ...] = ("mod", "generate", "build", "image", "push")
 
 Text = str
 Strings = tuple[str, ...]

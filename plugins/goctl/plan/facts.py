@@ -14,7 +14,7 @@ from goctl.values import Descriptor, Digest, Platform
 
 
 class Git(msgspec.Struct, frozen=True):
-    """The state of the checkout. `describe` is `git describe --tags` (with `-dirty`); `date` is the commit's, seconds UTC."""
+    """The state of the checkout. `describe` is `git describe --tags` (with `-dirty`); `date` is the commit's, in seconds."""
 
     sha: str
     short: str
@@ -42,7 +42,8 @@ class Toolchain(msgspec.Struct, frozen=True):
 
 class Main(msgspec.Struct, frozen=True):
     """A main package on one platform. `digest` covers the content of the package and of everything it imports outside the
-    standard library, embedded files and module versions included."""
+    standard library, embedded files and module versions included.
+    """
 
     import_path: str
     name: str
@@ -85,7 +86,8 @@ class Base(msgspec.Struct, frozen=True):
 class Facts(msgspec.Struct, frozen=True):
     """What was looked up. `assets` maps a source path of goctl.toml to the digest of its names and contents; `bases` maps
     (reference, platform) to what it is pinned to; `compressors` maps gzip and zstd to the library and version whose bytes
-    they are (`zlib-ng 1.1.0`)."""
+    they are (`zlib-ng 1.1.0`).
+    """
 
     git: Git | None = None
     version: str | None = None

@@ -70,7 +70,9 @@ def image_step(config: Config, facts: Facts, name: str, platform: Platform, comp
 def index_step(config: Config, facts: Facts, name: str, children: tuple[str, ...]) -> IndexStep:
     image = _image(config.targets[name])
     names = Names(facts, target=name)
-    annotations = tuple(sorted((key, names.fill(value)) for key, value in image.annotations.items() if "{platform}" not in value))
+    annotations = tuple(
+        sorted((key, names.fill(value)) for key, value in image.annotations.items() if "{platform}" not in value)
+    )
     return IndexStep(
         id=f"index:{name}",
         title=f"index {name}",

@@ -82,7 +82,9 @@ class _Builder:
             if not wants_image(target, platform):
                 if isinstance(target.image, Image):
                     self.skipped.append(
-                        Skipped(f"image {name}@{platform}", f"only programs are made for {platform.os}: images are for linux")
+                        Skipped(
+                            f"image {name}@{platform}", f"only programs are made for {platform.os}: images are for linux"
+                        )
                     )
                 continue
             children.append(image_step(self.config, self.facts, name, platform, compiles))

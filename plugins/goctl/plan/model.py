@@ -68,7 +68,8 @@ class Program(msgspec.Struct, frozen=True, rename="kebab"):
 
 class Asset(msgspec.Struct, frozen=True, rename="kebab"):
     """Files added to an image: `source` relative to goctl.toml's folder, `path` absolute in the image, `digest` of names
-    and contents (None: it could not be read)."""
+    and contents (None: it could not be read).
+    """
 
     source: str
     path: str
@@ -180,8 +181,5 @@ class Plan(msgspec.Struct, frozen=True, rename="kebab", kw_only=True):
     def of(self, *stages: str) -> Iterator[AnyStep]:
         return (step for step in self.steps if step.stage in stages)
 
-    def step(self, id: str) -> AnyStep:
-        for step in self.steps:
-            if step.id == id:
-                return step
-        raise KeyError(id)
+    def by_id(self) -> dict[str, AnyStep]:
+        return {step.id: step for step in self.steps}

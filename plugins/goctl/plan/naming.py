@@ -73,7 +73,8 @@ class Names(Mapping[str, str]):
 
 def creation_time(facts: Facts) -> int | None:
     """Seconds since the epoch that stand for the time of this release: SOURCE_DATE_EPOCH, else the commit's
-    (https://reproducible-builds.org/specs/source-date-epoch/)."""
+    (https://reproducible-builds.org/specs/source-date-epoch/).
+    """
     text = facts.environment.get("SOURCE_DATE_EPOCH", "")
     if text:
         if not text.isascii() or not text.isdigit() or len(text) > 11:

@@ -78,7 +78,9 @@ def _find(group: str, name: str) -> EntryPoint:
         raise ExtensionError(f"no {_word(group)} is named {name!r}; installed are {', '.join(known)}", hint=hint)
     values = {point.value for point in found}
     if len(values) > 1:
-        raise ExtensionError(f"{_word(group)} {name!r} comes twice: {', '.join(sorted(values))}", hint="uninstall one of them")
+        raise ExtensionError(
+            f"{_word(group)} {name!r} comes twice: {', '.join(sorted(values))}", hint="uninstall one of them"
+        )
     return found[0]
 
 

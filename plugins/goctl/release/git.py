@@ -72,7 +72,9 @@ def version(config: Config, root: Path, git: Git | None) -> str | None:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"project.version: {path.name} cannot be read: {error}", hint="write the version into it") from error
+        raise ConfigError(
+            f"project.version: {path.name} cannot be read: {error}", hint="write the version into it"
+        ) from error
     if not lines or not lines[0].strip():
         raise ConfigError(f"project.version: the first line of {path.name} is empty", hint="write the version into it")
     return lines[0].strip()

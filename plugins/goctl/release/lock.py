@@ -88,4 +88,3 @@ def check_static(lock: Lock, installed: Mapping[str, str]) -> None:
             f"{NAME} says that the base `static` is made from {' and '.join(moved)}",
             hint=f"`pip install {wanted}`, or accept what is installed with `invoke base.update`",
         )
-

@@ -139,7 +139,9 @@ class Live:
         if self._images:
             self._table(words.IMAGE_COLUMNS, self._images, "")
 
-    def _table(self, columns: tuple[str, ...], rows: list[tuple[str, ...]] | tuple[tuple[str, ...], ...], title: str) -> None:
+    def _table(
+        self, columns: tuple[str, ...], rows: list[tuple[str, ...]] | tuple[tuple[str, ...], ...], title: str
+    ) -> None:
         from rich import box
         from rich.table import Table as RichTable
         from rich.text import Text

@@ -38,7 +38,7 @@ class Plain:
                 case BuiltBinary():
                     self._programs.append(words.program_row(event))
                 case RunFinished():
-                    self._write(self.closing() + [words.finish_line(event)])
+                    self._write([*self.closing(), words.finish_line(event)])
                 case _:
                     self._write(self.lines(event))
 

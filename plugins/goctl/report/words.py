@@ -74,4 +74,6 @@ def program_row(event: BuiltBinary) -> tuple[str, ...]:
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines of plain text, columns padded to the widest entry, two spaces between."""
     widths = [max(len(row[number]) for row in (columns, *rows)) for number in range(len(columns))]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in (columns, *rows)]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in (columns, *rows)
+    ]

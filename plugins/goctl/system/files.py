@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -20,9 +20,10 @@ from goctl.errors import ConfigError, StorageError
 #: creation, so that there content decides.
 CHANGE_TIME_TELLS: Final = os.name != "nt"
 
-#: Two writes closer together than this may carry the same times (ext4 and NTFS tick at 4 to 16 ms, FAT and some network
-#: file systems at 2 s): a file as young as this when its identity was taken is compared by content the next time.
-TICK_NS: Final = 2_000_000_000
+#: Two writes closer together than this may carry the same times: the kernel's clock ticks every 1 to 16 ms. Where times
+#: carry no fraction of a second the file system itself is coarse (FAT keeps 2 s, HFS+ and some network ones 1 s).
+TICK_NS: Final = 50_000_000
+COARSE_TICK_NS: Final = 2_000_000_000
 
 
 class Identity(msgspec.Struct, frozen=True, array_like=True):
@@ -34,8 +35,9 @@ class Identity(msgspec.Struct, frozen=True, array_like=True):
     inode: int
 
     def is_settled(self, at: int) -> bool:
-        """Whether, at the time `at` (ns since the epoch), every later write would have had to give another identity."""
-        return CHANGE_TIME_TELLS and max(self.modified, self.changed) < at - TICK_NS
+        """Whether every write after the time `at` (ns, by the file system's own clock) must give another identity."""
+        tick = TICK_NS if self.changed % 1_000_000_000 else COARSE_TICK_NS
+        return CHANGE_TIME_TELLS and max(self.modified, self.changed) < at - tick
 
 
 def identity(path: str | os.PathLike[str]) -> Identity | None:
@@ -45,6 +47,18 @@ def identity(path: str | os.PathLike[str]) -> Identity | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return Identity(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def clock(folder: Path) -> int:
+    """The time by the clock that stamps files in a folder (a file server's may differ from ours), ns since the epoch."""
+    with storage_errors(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".clock.", dir=folder)
+        try:
+            return os.fstat(handle).st_mtime_ns
+        finally:
+            os.close(handle)
+            os.unlink(name)
 
 
 @contextlib.contextmanager
@@ -133,7 +147,7 @@ class Lock:
         self._waiting = waiting
         self._handle = -1
 
-    def __enter__(self) -> Lock:
+    def __enter__(self) -> Self:
         with storage_errors(str(self._path)):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)

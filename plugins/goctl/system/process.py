@@ -55,7 +55,9 @@ class Children:
         self._running: set[subprocess.Popen[bytes]] = set()
         self.ended = threading.Event()
 
-    def start(self, args: Sequence[str], *, cwd: Path | None, env: Mapping[str, str] | None, stdin: int) -> subprocess.Popen[bytes]:
+    def start(
+        self, args: Sequence[str], *, cwd: Path | None, env: Mapping[str, str] | None, stdin: int
+    ) -> subprocess.Popen[bytes]:
         with self._lock:
             if self.ended.is_set():
                 raise Interrupted
@@ -203,7 +205,7 @@ if sys.platform == "win32":
         limits = (ctypes.c_byte * (144 if ctypes.sizeof(ctypes.c_void_p) == 8 else 112))()
         ctypes.c_uint32.from_buffer(limits, 16).value = 0x2000
         _kernel32.SetInformationJobObject(wintypes.HANDLE(job), 9, ctypes.byref(limits), ctypes.sizeof(limits))
-        _kernel32.AssignProcessToJobObject(wintypes.HANDLE(job), wintypes.HANDLE(int(child._handle)))
+        _kernel32.AssignProcessToJobObject(wintypes.HANDLE(job), wintypes.HANDLE(int(child._handle)))  # noqa: SLF001 - subprocess has no public name for it
         _jobs[child.pid] = job
 
     def _group_alive(child: subprocess.Popen[bytes]) -> bool:

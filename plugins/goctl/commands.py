@@ -1,0 +1,151 @@
+"""From a task's call to its exit code: options, the configuration, a listener, signals, errors.
+
+Everything below raises; here, and only here, an error becomes words and an exit code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from invoke.exceptions import Exit
+
+from goctl.errors import BuildError, ConfigError, GoctlError, Interrupted
+from goctl.events import Event, Failed
+from goctl.report import Reporter, reporter
+from goctl.system.process import children
+
+STAGES = ("release", "build", "image", "push")
+
+
+def command(file: Path, name: str, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:
+    """Runs the task of that name. Raises invoke's Exit with the error's own code when it fails."""
+    options = {**options, **{key: value for key, value in defaults.items() if key in options and not options[key]}}
+    listener = reporter(json=options.pop("json", False))
+    output = _Output(listener)
+    code = 0
+    try:
+        with _signals():
+            code = _run(file, name, dry=dry, emit=output, options=options) or 0
+    except GoctlError as error:
+        code = error.exit_code
+        output.last(_failed(error))
+    except KeyboardInterrupt:
+        code = 130
+        output.last(_failed(Interrupted()))
+    finally:
+        if code >= 128:
+            children.end()
+        output.close()
+    if code:
+        raise Exit(code=code)
+
+
+def _run(file: Path, name: str, *, dry: bool, emit: _Output, options: dict[str, Any]) -> int | None:
+    if name == "doctor":
+        from goctl.release.doctor import doctor
+
+        return doctor(file, emit, profile=options.get("profile", ""))
+    from goctl.config.loader import load
+    from goctl.release.session import Session
+
+    session = Session(load(file, profile=options.pop("profile", "")), emit=emit, jobs=options.pop("jobs", 0))
+    select = tuple(options.pop("select", ()))
+    if name in STAGES and not dry:
+        from goctl.release.run import Request, release
+
+        stages = session.config.release.stages if name == "release" else (name,)
+        release(session, Request(task=name, stages=stages, select=select))
+        return None
+    from goctl.release import answers
+
+    if name in STAGES or name == "plan":
+        stages = session.config.release.stages if name in ("release", "plan") else (name,)
+        answers.plan(session, select, stages)
+        return None
+    if name == "explain":
+        answers.explain(session, select)
+        return None
+    if name == "config":
+        answers.config(session)
+        return None
+    from goctl.release import chores
+
+    chores.CHORES[name](session, dry=dry, **options)
+    return None
+
+
+class _Output:
+    """What a run emits to. A reader that went away (`| head -1`) ends the run."""
+
+    def __init__(self, listener: Reporter) -> None:
+        self._listener = listener
+        self._gone = False
+
+    def __call__(self, event: Event) -> None:
+        if self._gone:
+            raise Interrupted("nobody reads the output", exit_code=141)
+        try:
+            self._listener.emit(event)
+        except BrokenPipeError:
+            self._gone = True
+            raise Interrupted("nobody reads the output", exit_code=141) from None
+
+    def last(self, event: Event) -> None:
+        with contextlib.suppress(Interrupted):
+            self(event)
+
+    def close(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._listener.close()
+            sys.stdout.flush()
+        if self._gone:
+            # Python flushes stdout once more when it ends, and would complain (docs.python.org: signal, "Note on SIGPIPE").
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _failed(error: GoctlError) -> Failed:
+    problems: tuple[str, ...] = ()
+    if isinstance(error, ConfigError):
+        problems = tuple(str(problem) for problem in error.problems)
+    elif isinstance(error, BuildError):
+        problems = tuple(
+            (f"{d.location}: " if d.location else "") + d.message + (f" [{', '.join(d.platforms)}]" if d.platforms else "")
+            for d in error.diagnostics
+        )
+    hint = error.hint
+    return Failed(type(error).__name__, error.exit_code, str(error), hint, problems)
+
+
+def _more_signals() -> list[signal.Signals]:
+    return [signal.SIGBREAK] if sys.platform == "win32" else []
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end every child, in a thread that insists, while this one unwinds."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del frame
+        if not children.ended.is_set():
+            threading.Thread(target=children.end, name="end-children").start()
+            children.ended.set()
+        raise Interrupted(exit_code=128 + number)
+
+    numbers = [signal.SIGINT, signal.SIGTERM, *_more_signals()]
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,129 @@
+"""Base images: the built-in ones, those in a layout, those in a registry; pinned by goctl.lock, kept in the blob store."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from goctl.errors import ConfigError, ImageError
+from goctl.events import Notice
+from goctl.plan.facts import Base
+from goctl.plan.images import SCRATCH, STATIC
+from goctl.release import lock
+from goctl.values import Digest, ImageRef, Platform, from_json, to_json
+
+if TYPE_CHECKING:
+    from goctl.registry.bases import RegistryBases
+    from goctl.release.session import Session
+
+LAYOUT = "oci-layout:"
+
+
+class PinnedBases:
+    """Looks bases up once, notes their digests in goctl.lock, and answers from there ever after."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._lock = lock.read(session.root)
+        self._guard = threading.RLock()
+        self._registry: RegistryBases | None = None
+
+    def pin(self, reference: str, platform: Platform, *, write: bool = True) -> Base | None:
+        """The base on a platform. Without `write`, None where answering would take a look-up or a download.
+
+        Raises ImageError or RegistryError where there is no such base for this platform.
+        """
+        with self._guard:
+            if reference == SCRATCH:
+                from goctl.oci.static import scratch_base
+
+                return scratch_base(platform, self._session.blobs) if write else None
+            if reference == STATIC:
+                return self._static(platform, write=write)
+            known = self._recall(reference, platform)
+            if known is not None or not write:
+                return known
+            return self._look_up(reference, platform)
+
+    def _static(self, platform: Platform, *, write: bool) -> Base | None:
+        from goctl.oci.static import static_base, versions
+
+        installed = versions()
+        lock.check_static(self._lock, installed)
+        if not write:
+            return None
+        self._note(lock.Lock(self._lock.bases, installed))
+        return static_base(platform, self._session.blobs, self._session.memo)
+
+    def _recall(self, reference: str, platform: Platform) -> Base | None:
+        pinned = self._pinned(reference)
+        if pinned is None:
+            return None
+        content = self._session.memo.get("base", f"{reference} {pinned} {platform}")
+        if content is None:
+            return None
+        try:
+            return from_json(content, Base)
+        except ValueError:
+            return None
+
+    def _pinned(self, reference: str) -> Digest | None:
+        """The digest a reference names: its own, else the locked one."""
+        try:
+            own = None if reference.startswith(LAYOUT) else ImageRef.parse(reference).digest
+        except ValueError as error:
+            raise ConfigError(f"image.base: {error}") from error
+        return own or self._lock.bases.get(reference)
+
+    def _look_up(self, reference: str, platform: Platform) -> Base:
+        pinned = self._pinned(reference)
+        if reference.startswith(LAYOUT):
+            from goctl.oci.layout import read_base
+
+            found, base = read_base(self._session, reference, pinned, platform)
+        else:
+            found, base = self._from_registry().resolve(ImageRef.parse(reference), pinned, platform)
+        if pinned is None:
+            self._session.emit(Notice(f"{reference} is now pinned to {found} in {lock.NAME}", level="info"))
+        if self._lock.bases.get(reference) != found and "@" not in reference:
+            self._note(lock.Lock({**self._lock.bases, reference: found}, self._lock.static))
+        self._session.memo.put("base", f"{reference} {found} {platform}", to_json(base))
+        return base
+
+    def _from_registry(self) -> RegistryBases:
+        if self._registry is None:
+            from goctl.registry.bases import RegistryBases
+
+            self._registry = RegistryBases(self._session)
+        return self._registry
+
+    def _note(self, changed: lock.Lock) -> None:
+        if changed != self._lock:
+            lock.write(self._session.root, changed)
+            self._lock = changed
+
+    def fetch(self, base: Base) -> None:
+        """Brings the content of a base into the blob store. The built-in ones, and layouts', are there already."""
+        if all(self._session.blobs.has(layer.digest, layer.size) for layer in base.layers):
+            return
+        if base.reference in (SCRATCH, STATIC) or base.reference.startswith(LAYOUT):
+            raise ImageError(
+                f"the content of the base {base.reference} is gone", hint="run `invoke clean` and release again"
+            )
+        self._from_registry().fetch(base)
+
+    def update(self, references: tuple[str, ...], slots: list[tuple[str, Platform]]) -> list[tuple[str, str, str]]:
+        """Looks up anew what is locked for these references, on the platforms of `slots`; (reference, was, is) of each."""
+        with self._guard:
+            before = self._shown()
+            kept = {name: digest for name, digest in self._lock.bases.items() if name not in references}
+            self._lock = lock.Lock(kept, {} if STATIC in references else self._lock.static)
+            for reference, platform in slots:
+                self.pin(reference, platform)
+            lock.write(self._session.root, self._lock)
+            after = self._shown()
+        return [(name, before.get(name, "-"), after.get(name, "-")) for name in references]
+
+    def _shown(self) -> dict[str, str]:
+        static = " ".join(f"{name} {version}" for name, version in sorted(self._lock.static.items()))
+        return {**{name: str(digest) for name, digest in self._lock.bases.items()}, **({STATIC: static} if static else {})}

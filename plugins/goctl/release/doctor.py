@@ -1,0 +1,107 @@
+"""`invoke doctor`: what is here, what is missing, and what to do about it. Works with a broken goctl.toml too."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from goctl.errors import ConfigError, GoctlError
+from goctl.events import Emit, Failed, Table
+from goctl.release.extensions import scheme
+from goctl.values import ByteSize
+
+if TYPE_CHECKING:
+    from goctl.release.session import Session
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing that was looked at. `state` is ok, warning or error."""
+
+    name: str
+    state: str
+    found: str
+    advice: str = ""
+
+
+def doctor(file: Path, emit: Emit, *, profile: str) -> int:
+    """Looks at everything it can and tells it as a table; the exit code of the first error, or 0."""
+    from goctl.config.loader import load
+    from goctl.release.session import Session
+
+    code = 0
+    checks = list(_machine(file.parent))
+    try:
+        session = Session(load(file, profile=profile), emit=emit)
+    except ConfigError as error:
+        code = error.exit_code
+        checks += [Check("goctl.toml", "error", str(problem)) for problem in error.problems]
+    else:
+        found, code = _project(session)
+        checks += found
+    emit(Table("doctor", ("check", "state", "found", "advice"), tuple((c.name, c.state, c.found, c.advice) for c in checks)))
+    if code:
+        emit(Failed("Doctor", code, f"{sum(c.state == 'error' for c in checks)} of {len(checks)} checks failed"))
+    return code
+
+
+def _machine(folder: Path) -> Iterator[Check]:
+    yield Check("python", "ok", f"{platform.python_version()} ({sys.executable})")
+    yield Check("system", "ok", f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} cores")
+    git = shutil.which("git")
+    yield Check("git", "ok", git) if git else Check("git", "warning", "not found", "needed for {version} and {git.*}")
+    free = shutil.disk_usage(folder if folder.exists() else Path.cwd()).free
+    if free < 2 * 10**9:
+        yield Check("disk", "warning", f"{ByteSize(free)} free", "programs and layers may not fit: free some space")
+    else:
+        yield Check("disk", "ok", f"{ByteSize(free)} free")
+
+
+def _project(session: Session) -> tuple[list[Check], int]:
+    checks = [
+        Check("goctl.toml", "ok", f"{len(session.config.targets)} targets, {len(session.config.registries)} registries")
+    ]
+    code = 0
+    for name, look in (("go", _go), ("modules", _modules), ("base images", _bases), ("registries", _registries)):
+        try:
+            checks += look(session)
+        except GoctlError as error:
+            code = code or error.exit_code
+            checks.append(Check(name, "error", str(error), error.hint))
+    return checks, code
+
+
+def _go(session: Session) -> Iterator[Check]:
+    toolchain = session.toolchain()
+    yield Check("go", "ok", f"{toolchain.version} ({toolchain.command}, from {toolchain.source})")
+    if toolchain.flags:
+        yield Check("GOFLAGS", "ok", " ".join(toolchain.flags), "these flags apply to every go command")
+
+
+def _modules(session: Session) -> Iterator[Check]:
+    if (session.module / "go.mod").is_file():
+        yield Check("modules", "ok", str(session.module / "go.mod"))
+    else:
+        yield Check("modules", "error", f"no go.mod in {session.module}", "run `invoke mod.init`, or set go.directory")
+
+
+def _bases(session: Session) -> Iterator[Check]:
+    from goctl.oci.static import versions
+    from goctl.release import lock
+
+    locked = lock.read(session.root)
+    lock.check_static(locked, versions())
+    yield Check("base images", "ok", f"{len(locked.bases)} pinned in {lock.NAME}")
+
+
+def _registries(session: Session) -> Iterator[Check]:
+    for name, registry in session.config.registries.items():
+        session.destination(name)
+        kind, address = scheme(registry.url)
+        yield Check(f"registry {name}", "ok", f"{address} ({kind})")

@@ -1,0 +1,94 @@
+"""What is known already: artifacts by the keys of their steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from goctl.contracts import Binary, Image, Index
+from goctl.plan.model import CompileStep
+from goctl.system.ledger import Ledger
+from goctl.values import Digest, from_json, to_json
+
+if TYPE_CHECKING:
+    from goctl.release.session import Session
+
+A = TypeVar("A", Binary, Image, Index)
+
+
+class Known:
+    """The memory of earlier runs. A damaged entry is as good as none."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._ledger = Ledger(session.memo, session.root)
+
+    def program(self, step: CompileStep) -> Binary | None:
+        """The program of a compile step, when its key is known and every file below dist/ is still that program."""
+        binary = self._artifact("compile", step.input, Binary)
+        if binary is None:
+            return None
+        paths = program_paths(self._session, step)
+        if any(self._ledger.digest(path) != binary.digest for path in paths):
+            return None
+        return msgspec.structs.replace(binary, path=relative(self._session, paths[0]))
+
+    def image(self, key: Digest | None) -> Image | None:
+        return self._artifact("image", key, Image)
+
+    def index(self, key: Digest | None) -> Index | None:
+        return self._artifact("index", key, Index)
+
+    def is_complete(self, image: Image) -> bool:
+        """Whether the whole content of an image is in the blob store."""
+        blobs = (image.manifest, image.config, *image.layers)
+        return all(self._session.blobs.has(blob.digest, blob.size) for blob in blobs)
+
+    def learn_program(self, step: CompileStep, binary: Binary) -> None:
+        """Remembers what a compile step brought forth, and which files hold it."""
+        for path in program_paths(self._session, step):
+            self._ledger.note(path, binary.digest)
+        if step.input is not None:
+            self._session.memo.put("compile", step.input, to_json(binary))
+        # What explain compares: the fields of the step's last success.
+        self._session.memo.put("last", step.id, to_json(step.fields))
+
+    def learn_image(self, key: Digest | None, image: Image, id: str, fields: dict[str, str]) -> None:
+        if key is not None:
+            self._session.memo.put("image", key, to_json(image))
+        self._session.memo.put("last", id, to_json(fields))
+
+    def learn_index(self, key: Digest | None, index: Index) -> None:
+        if key is not None:
+            self._session.memo.put("index", key, to_json(index))
+
+    def last_fields(self, id: str) -> dict[str, str] | None:
+        """The fields a step had when it last ended well; None when it never did."""
+        content = self._session.memo.get("last", id)
+        if content is None:
+            return None
+        try:
+            return from_json(content, dict[str, str])
+        except ValueError:
+            return None
+
+    def _artifact(self, kind: str, key: Digest | None, type: type[A]) -> A | None:
+        content = self._session.memo.get(kind, key) if key is not None else None
+        if content is None:
+            return None
+        try:
+            return from_json(content, type)
+        except ValueError:
+            return None
+
+
+def program_paths(session: Session, step: CompileStep) -> list[Path]:
+    """The files that hold a step's program: one for each target that wants it."""
+    return [session.dist / target / step.platform.slug / step.file_name for target in step.targets]
+
+
+def relative(session: Session, path: Path) -> str:
+    """A path as artifacts have it: from the project's folder, with forward slashes."""
+    return path.relative_to(session.root).as_posix()

@@ -1,0 +1,170 @@
+"""Publishing: content goes up as it is made, names are given last, when every registry has everything of every target."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from goctl.contracts import Image, Index
+from goctl.errors import GoctlError
+from goctl.events import ReleasedImage, StepProgress, StepStarted
+from goctl.plan.model import ImageStep, IndexStep, Plan, PushStep
+from goctl.release.known import Known
+from goctl.release.tell import tell_step
+from goctl.release.walk import Results, joined
+
+if TYPE_CHECKING:
+    from goctl.release.session import Session
+
+#: Uploads of images under way at once; each destination bounds its own requests besides.
+UPLOADS = 4
+
+
+class _Push(msgspec.Struct):
+    """One push step on its way: its index, the tags that do not name it yet, bytes sent, seconds."""
+
+    step: PushStep
+    index: Index
+    missing: tuple[str, ...] = ()
+    sent: int = 0
+    seconds: float = 0.0
+
+
+class Publisher:
+    """The push stage of one run."""
+
+    def __init__(self, session: Session, plan: Plan) -> None:
+        self._session = session
+        self._steps = plan.by_id()
+        self._pushes = [step for step in plan.steps if isinstance(step, PushStep)]
+        self._pool = ThreadPoolExecutor(UPLOADS, "upload")
+        self._early: list[Future[None]] = []
+
+    def begin(self, step: ImageStep, image: Image) -> None:
+        """Starts to send a new image everywhere it will be needed. A fault here is found again, and told, at the end."""
+        for push in self._pushes:
+            if push.target == step.target:
+                self._early.append(self._pool.submit(self._send, push, image))
+
+    def finish(self, results: Results, again: Callable[[list[ImageStep]], Results]) -> None:
+        """Sees to it that every registry holds every index under its tags. Raises after all that could be sent was.
+
+        `again` makes images anew whose content is no longer on this machine.
+        """
+        with self._pool:
+            try:
+                for early in self._early:
+                    early.exception()
+                pushes = [_Push(step, index) for step, index in self._indexes(results)]
+                self._all(self._compare, pushes)
+                wanting = [push for push in pushes if push.missing]
+                if wanting:
+                    self._restore(wanting, again)
+                    self._all(self._upload, wanting)
+                    self._all(self._tag, wanting)
+            except BaseException:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        for push in pushes:
+            self._tell(push, results)
+
+    def close(self) -> None:
+        """Gives up what was begun."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _indexes(self, results: Results) -> list[tuple[PushStep, Index]]:
+        found = []
+        for step in self._pushes:
+            index = results.artifacts.get(step.needs[0])
+            if isinstance(index, Index):
+                found.append((step, index))
+        return found
+
+    def _all(self, verb: Callable[[_Push], None], pushes: Sequence[_Push]) -> None:
+        """Does one thing for all pushes at the same time. Every one is tried before the first error is raised."""
+        if len(pushes) == 1:
+            verb(pushes[0])
+            return
+        errors = []
+        for future in [self._pool.submit(verb, push) for push in pushes]:
+            error = future.exception()
+            if isinstance(error, GoctlError):
+                errors.append(error)
+            elif error is not None:
+                raise error
+        if errors:
+            raise errors[0] if len(errors) == 1 else joined(errors)
+
+    def _compare(self, push: _Push) -> None:
+        started = time.perf_counter()
+        destination = self._session.destination(push.step.registry)
+        push.missing = destination.missing(push.step.repository, push.index, push.step.tags)
+        push.seconds += time.perf_counter() - started
+
+    def _restore(self, wanting: Sequence[_Push], again: Callable[[list[ImageStep]], Results]) -> None:
+        """Images whose content was thrown away since they were made are assembled once more."""
+        known = Known(self._session)
+        gone: dict[str, ImageStep] = {}
+        for push in wanting:
+            index = self._steps[push.step.needs[0]]
+            if not isinstance(index, IndexStep):
+                continue
+            for id, image in zip(index.needs, push.index.images, strict=True):
+                step = self._steps[id]
+                if isinstance(step, ImageStep) and not known.is_complete(image):
+                    gone[id] = step
+        if gone:
+            again(list(gone.values()))
+
+    def _upload(self, push: _Push) -> None:
+        started = time.perf_counter()
+        self._session.emit(StepStarted(push.step.id, push.step.title, push.step.target))
+        for image in push.index.images:
+            self._send(push.step, image, push)
+        self._send(push.step, push.index, push)
+        push.seconds += time.perf_counter() - started
+
+    def _send(self, step: PushStep, content: Image | Index, push: _Push | None = None) -> None:
+        self._session.check()
+
+        def progress(done: int, total: int) -> None:
+            self._session.emit(StepProgress(step.id, done, total))
+
+        sent = self._session.destination(step.registry).upload(step.repository, content, progress)
+        if push is not None:
+            push.sent += sent
+
+    def _tag(self, push: _Push) -> None:
+        started = time.perf_counter()
+        self._session.check()
+        self._session.destination(push.step.registry).tag(push.step.repository, push.index, push.missing)
+        push.seconds += time.perf_counter() - started
+
+    def _tell(self, push: _Push, results: Results) -> None:
+        step, index = push.step, push.index
+        destination = self._session.destination(step.registry)
+        tell_step(self._session.emit, step, "done" if push.missing else "cached", seconds=push.seconds, size=index.size)
+        plan_index = self._steps[step.needs[0]]
+        images = plan_index.needs
+        compiles = [need for id in images for need in self._steps[id].needs]
+        known = sum(id in results.cached for id in (*compiles, *images))
+        spent = push.seconds + sum(results.seconds.get(id, 0.0) for id in (*compiles, *images))
+        self._session.emit(
+            ReleasedImage(
+                target=step.target,
+                registry=step.registry,
+                reference=destination.reference(step.repository, digest=index.digest),
+                digest=index.digest,
+                platforms=tuple(str(image.platform) for image in index.images),
+                tags=step.tags,
+                size=index.size,
+                cached=f"{known}/{len(compiles) + len(images)}"
+                if push.missing or known < len(compiles) + len(images)
+                else "all",
+                seconds=spent,
+            )
+        )

@@ -1,0 +1,118 @@
+"""What a run is made of: the configuration, the folders, the stores, the toolchain. The one place where rooms meet.
+
+A Session is the Host that engines and destinations are handed. Everything in it is made when it is first asked for, so
+that `config` starts no process and a release with nothing to do opens no connection but those it needs.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from goctl.config.loader import Loaded
+from goctl.config.model import Config
+from goctl.contracts import Bases, BlobStore, Destination, Engine, Memo
+from goctl.errors import Interrupted
+from goctl.events import Emit
+from goctl.plan.facts import Toolchain
+from goctl.system.files import Lock, inside, write_atomic
+from goctl.system.process import children
+
+STATE = ".goctl"
+
+
+class Session:
+    """One project, for the length of one command line."""
+
+    def __init__(self, loaded: Loaded, *, emit: Emit, jobs: int = 0) -> None:
+        self.loaded = loaded
+        self.config: Config = loaded.config
+        self.root: Path = loaded.root
+        self.module: Path = inside(self.root, self.config.go.directory, what="go.directory")
+        self.dist: Path = inside(self.root, self.config.release.dist, what="release.dist")
+        self.state: Path = self.root / STATE
+        self.scratch: Path = self.state / "scratch"
+        self.emit = emit
+        self.jobs = jobs or os.cpu_count() or 2
+        self._once = threading.RLock()
+        self._engines: dict[str, Engine] = {}
+        self._destinations: dict[str, Destination] = {}
+
+    @cached_property
+    def blobs(self) -> BlobStore:
+        from goctl.cache.store import Blobs
+
+        return Blobs(self.state / "blobs")
+
+    @cached_property
+    def memo(self) -> Memo:
+        from goctl.cache.store import Records
+
+        return Records(self.state / "records")
+
+    @cached_property
+    def bases(self) -> Bases:
+        from goctl.release.bases import PinnedBases
+
+        return PinnedBases(self)
+
+    @cached_property
+    def _toolchain(self) -> Toolchain:
+        from goctl.golang.toolchain import toolchain
+
+        return toolchain(self)
+
+    def toolchain(self) -> Toolchain:
+        """The Go toolchain of this project, found once. Raises ToolchainError."""
+        with self._once:
+            return self._toolchain
+
+    def engine(self, name: str) -> Engine:
+        """The engine of that name, loaded once."""
+        with self._once:
+            if name not in self._engines:
+                from goctl.release.extensions import engine
+
+                self._engines[name] = engine(name, self.config.engines.get(name, {}), self)
+            return self._engines[name]
+
+    def destination(self, name: str) -> Destination:
+        """The destination of the `[registries]` table of that name, loaded once."""
+        with self._once:
+            if name not in self._destinations:
+                from goctl.release.extensions import destination
+
+                self._destinations[name] = destination(name, self.config.registries[name], self)
+            return self._destinations[name]
+
+    def check(self) -> None:
+        """Raises Interrupted once the run is being ended."""
+        if children.ended.is_set():
+            raise Interrupted
+
+    def lock(self) -> Lock:
+        """The lock that two runs in one project take turns by."""
+        self._prepare_state()
+        return Lock(self.state / "lock", waiting=self._waiter())
+
+    def _prepare_state(self) -> None:
+        ignore = self.state / ".gitignore"
+        if not ignore.exists():
+            write_atomic(ignore, b"# goctl's own files: nothing to commit.\n*\n", durable=False)
+
+    def _waiter(self) -> Callable[[], None]:
+        told = False
+
+        def waiting() -> None:
+            nonlocal told
+            self.check()
+            if not told:
+                from goctl.events import Notice
+
+                told = True
+                self.emit(Notice("another run is at work in this project; waiting for it to end", level="info"))
+
+        return waiting

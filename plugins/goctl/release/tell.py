@@ -1,0 +1,28 @@
+"""Steps and results as events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from goctl.contracts import Binary
+from goctl.events import BuiltBinary, Emit, StepFinished
+from goctl.plan.model import AnyStep, CompileStep
+from goctl.release.known import program_paths, relative
+
+if TYPE_CHECKING:
+    from goctl.release.session import Session
+
+
+def tell_step(emit: Emit, step: AnyStep, outcome: str, *, seconds: float = 0.0, size: int = 0, detail: str = "") -> None:
+    """Says how a step ended: done, cached, skipped or failed."""
+    target = ",".join(step.targets) if isinstance(step, CompileStep) else step.target
+    platform = str(getattr(step, "platform", ""))
+    emit(StepFinished(step.id, outcome, step.title, target, platform, seconds, size, detail))
+
+
+def tell_programs(session: Session, step: CompileStep, binary: Binary, *, cached: bool) -> None:
+    """A row for each file below dist/ that holds a step's program."""
+    for target, path in zip(step.targets, program_paths(session, step), strict=True):
+        session.emit(
+            BuiltBinary(target, str(step.platform), relative(session, path), binary.digest, binary.size, cached=cached)
+        )

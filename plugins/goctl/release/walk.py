@@ -1,0 +1,230 @@
+"""The walk over a plan: what is known is skipped, what is ready is done, and each result at once makes the next step ready.
+
+Programs are compiled by batches; as each is linked its images are assembled, and as each image is whole its content goes
+to every registry, while the compiler is still at work. Indexes close a target. Names come last of all: when every
+registry has everything of every target (publish.py).
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from goctl.contracts import Artifact, Binary, Image, Index, Outcome
+from goctl.errors import BuildError, ExtensionError, GoctlError
+from goctl.events import StepStarted
+from goctl.plan.model import AnyStep, CompileStep, ImageStep, IndexStep, Plan
+from goctl.release.known import Known
+from goctl.release.tell import tell_programs, tell_step
+from goctl.values import Digest
+
+if TYPE_CHECKING:
+    from goctl.release.session import Session
+
+#: Images assembled at the same time. Each layer is compressed by all cores, and each image holds some memory.
+ASSEMBLERS = 2
+
+
+class Results(msgspec.Struct, frozen=True):
+    """What a walk brought forth: artifacts and seconds by step id; `cached` holds the ids of steps that were known."""
+
+    artifacts: dict[str, Artifact]
+    cached: frozenset[str]
+    seconds: dict[str, float]
+
+
+class Hooks(msgspec.Struct, frozen=True):
+    """What a walk asks others: which source files were edited since the plan was made, and who takes a new image."""
+
+    sources_changed: Callable[[], Sequence[str]]
+    image_made: Callable[[ImageStep, Image], object]
+
+
+class Walk:
+    """One walk over one plan. All of its state belongs to the thread that calls it; workers only put into its queue."""
+
+    def __init__(self, session: Session, plan: Plan, hooks: Hooks) -> None:
+        self._session = session
+        self._steps = plan.by_id()
+        self._hooks = hooks
+        self._known = Known(session)
+        self._artifacts: dict[str, Artifact] = {}
+        self._cached: set[str] = set()
+        self._seconds: dict[str, float] = {}
+        self._errors: list[GoctlError] = []
+        self._dependents: dict[str, list[AnyStep]] = {}
+        self._fresh: list[tuple[CompileStep, Binary]] = []
+        self._ended: queue.SimpleQueue[Outcome | Future[None]] = queue.SimpleQueue()
+        self._running: set[Future[None]] = set()
+        self._compiling: set[Future[None]] = set()
+
+    def run(self, *stages: str) -> Results:
+        """Walks the steps of these stages (build, image). Raises when every step that could end has ended."""
+        steps = [step for step in self._steps.values() if step.stage in stages]
+        with ThreadPoolExecutor(8, "compile") as compilers, ThreadPoolExecutor(ASSEMBLERS, "assemble") as self._assemblers:
+            try:
+                for step in steps:
+                    for need in step.needs:
+                        self._dependents.setdefault(need, []).append(step)
+                self._compile([step for step in steps if isinstance(step, CompileStep)], compilers)
+                self._drain()
+            except BaseException:
+                compilers.shutdown(wait=False, cancel_futures=True)
+                self._assemblers.shutdown(wait=False, cancel_futures=True)
+                raise
+        return self._results()
+
+    def again(self, steps: Iterable[ImageStep]) -> Results:
+        """Makes images once more whose content has gone from the blob store although their digests are known."""
+        with ThreadPoolExecutor(ASSEMBLERS, "assemble") as self._assemblers:
+            for step in steps:
+                self._assemble(step)
+            self._drain()
+        return self._results()
+
+    def _results(self) -> Results:
+        if self._errors:
+            raise self._errors[0] if len(self._errors) == 1 else joined(self._errors)
+        return Results(self._artifacts, frozenset(self._cached), self._seconds)
+
+    def _drain(self) -> None:
+        """Takes what workers hand in until none is left."""
+        while self._running:
+            ended = self._ended.get()
+            if isinstance(ended, Future):
+                self._running.discard(ended)
+                ended.result()
+                if ended in self._compiling:
+                    self._compiling.discard(ended)
+                    if not self._compiling:
+                        self._learn_programs()
+            else:
+                self._session.check()
+                self._take(ended)
+
+    def _submit(self, pool: ThreadPoolExecutor, work: Callable[[], None]) -> Future[None]:
+        future = pool.submit(work)
+        self._running.add(future)
+        future.add_done_callback(self._ended.put)
+        return future
+
+    def _compile(self, steps: list[CompileStep], pool: ThreadPoolExecutor) -> None:
+        batches: dict[str, list[CompileStep]] = {}
+        for step in steps:
+            known = self._known.program(step)
+            if known is not None:
+                self._finish(step, known, cached=True)
+            else:
+                batches.setdefault(step.engine, []).append(step)
+        for name, batch in batches.items():
+            engine = self._session.engine(name)
+            if "compile" not in engine.kinds:
+                raise _unable(name, "compile", engine.kinds)
+
+            def work(name: str = name, batch: list[CompileStep] = batch) -> None:
+                for outcome in self._session.engine(name).run(batch, {}):
+                    self._ended.put(outcome)
+
+            self._compiling.add(self._submit(pool, work))
+
+    def _advance(self, step: AnyStep) -> None:
+        """Does a step, or finds it known, as soon as all that it needs is there."""
+        if step.id in self._artifacts or any(need not in self._artifacts for need in step.needs):
+            return
+        key = self._key(step)
+        if isinstance(step, ImageStep):
+            image = self._known.image(key)
+            if image is not None:
+                self._finish(step, image, cached=True)
+                return
+        elif isinstance(step, IndexStep):
+            index = self._known.index(key)
+            if index is not None and self._session.blobs.has(index.digest, index.descriptor.size):
+                self._finish(step, index, cached=True)
+                return
+        self._assemble(step)
+
+    def _key(self, step: AnyStep) -> Digest | None:
+        return step.key({need: self._artifacts[need].digest for need in step.needs})
+
+    def _assemble(self, step: AnyStep) -> None:
+        engine = self._session.engine(step.engine)
+        if "image" not in engine.kinds:
+            raise _unable(step.engine, "assemble images", engine.kinds)
+        inputs = {need: self._artifacts[need] for need in step.needs}
+
+        def work() -> None:
+            self._session.check()
+            if isinstance(step, ImageStep):
+                self._session.emit(StepStarted(step.id, step.title, step.target, str(step.platform)))
+                if step.base is not None:
+                    self._session.bases.fetch(step.base)
+            for outcome in engine.run([step], inputs):
+                self._ended.put(outcome)
+
+        self._submit(self._assemblers, work)
+
+    def _take(self, ended: Outcome) -> None:
+        step = self._steps[ended.step]
+        self._seconds[step.id] = ended.seconds
+        match step, ended.artifact:
+            case CompileStep(), Binary() as binary:
+                self._fresh.append((step, binary))
+            case ImageStep(), Image() as image:
+                self._known.learn_image(self._key(step), image, step.id, step.fields)
+                self._hooks.image_made(step, image)
+            case IndexStep(), Index() as index:
+                self._known.learn_index(self._key(step), index)
+            case _:
+                self._errors.append(ended.error or _no_result(step))
+                tell_step(self._session.emit, step, "failed", seconds=ended.seconds)
+                return
+        self._finish(step, ended.artifact)
+
+    def _learn_programs(self) -> None:
+        """Notes what was compiled, unless sources were edited meanwhile: then nobody knows what went into the programs."""
+        fresh, self._fresh = self._fresh, []
+        changed = self._hooks.sources_changed() if fresh else ()
+        if changed:
+            self._errors.append(
+                BuildError(
+                    f"sources were edited while they were compiled: {', '.join(changed[:5])}",
+                    hint="run it again: what was compiled is not used",
+                )
+            )
+            return
+        for step, binary in fresh:
+            self._known.learn_program(step, binary)
+
+    def _finish(self, step: AnyStep, artifact: Artifact, *, cached: bool = False) -> None:
+        self._artifacts[step.id] = artifact
+        if cached:
+            self._cached.add(step.id)
+        outcome = "cached" if cached else "done"
+        tell_step(self._session.emit, step, outcome, seconds=self._seconds.get(step.id, 0.0), size=artifact.size)
+        if isinstance(step, CompileStep) and isinstance(artifact, Binary):
+            tell_programs(self._session, step, artifact, cached=cached)
+        for dependent in self._dependents.get(step.id, ()):
+            self._advance(dependent)
+
+
+def joined(errors: Sequence[GoctlError]) -> GoctlError:
+    """One error for several: the first one's class, everybody's words, each said once."""
+    first = errors[0]
+    if all(isinstance(error, BuildError) for error in errors):
+        diagnostics = dict.fromkeys(d for error in errors if isinstance(error, BuildError) for d in error.diagnostics)
+        messages = dict.fromkeys(error.message for error in errors)
+        return BuildError("\n".join(messages), diagnostics=tuple(diagnostics), hint=first.hint)
+    return type(first)("\n".join(dict.fromkeys(str(error) for error in errors)), hint=first.hint)
+
+
+def _unable(engine: str, what: str, kinds: frozenset[str]) -> ExtensionError:
+    return ExtensionError(f"the engine {engine!r} cannot {what}", hint=f"it does these steps: {', '.join(sorted(kinds))}")
+
+
+def _no_result(step: AnyStep) -> ExtensionError:
+    return ExtensionError(f"the engine {step.engine!r} gave neither a result nor an error for {step.id}")
