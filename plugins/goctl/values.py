@@ -53,68 +53,25 @@ class Digest(str):
 
 #: GOOS values that Go has named; a platform's os is one of them (from `go tool dist list` of Go 1.27).
 OPERATING_SYSTEMS: Final = frozenset(
-    (
-        "aix",
-        "android",
-        "darwin",
-        "dragonfly",
-        "freebsd",
-        "illumos",
-        "ios",
-        "js",
-        "linux",
-        "netbsd",
-        "openbsd",
-        "plan9",
-        "solaris",
-        "wasip1",
-        "windows",
-    )
+    "aix android darwin dragonfly freebsd illumos ios js linux netbsd openbsd plan9 solaris wasip1 windows".split()
 )
 ARCHITECTURES: Final = frozenset(
-    (
-        "386",
-        "amd64",
-        "arm",
-        "arm64",
-        "loong64",
-        "mips",
-        "mips64",
-        "mips64le",
-        "mipsle",
-        "ppc64",
-        "ppc64le",
-        "riscv64",
-        "s390x",
-        "wasm",
-    )
+    "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x wasm".split()
 )
 #: How an architecture's variants are spelled in OCI, the first being what a bare name means (image-spec: image-index.md,
 #: "Platform variants"; containerd's platforms.Normalize drops amd64/v1 and arm64/v8 and adds arm/v7).
 VARIANTS: Final[dict[str, tuple[str, ...]]] = {
     "amd64": ("v1", "v2", "v3", "v4"),
     "arm": ("v7", "v6", "v5"),
-    "arm64": (
-        "v8",
-        "v8.1",
-        "v8.2",
-        "v8.3",
-        "v8.4",
-        "v8.5",
-        "v8.6",
-        "v8.7",
-        "v8.8",
-        "v8.9",
-        "v9",
-        "v9.1",
-        "v9.2",
-        "v9.3",
-        "v9.4",
-        "v9.5",
-    ),
+    "arm64": tuple("v8 v8.1 v8.2 v8.3 v8.4 v8.5 v8.6 v8.7 v8.8 v8.9 v9 v9.1 v9.2 v9.3 v9.4 v9.5".split()),
 }
-_ALIASES: Final = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm/v7", "armel": "arm/v6"} | {
+_ALIASES: Final = {
+    "x86_64": "amd64",
+    "x86-64": "amd64",
+    "aarch64": "arm64",
     "i386": "386",
+    "armhf": "arm/v7",
+    "armel": "arm/v6",
     "armv7": "arm/v7",
     "armv6": "arm/v6",
     "armv5": "arm/v5",
@@ -224,9 +181,9 @@ class ImageRef(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> ImageRef:
         name, at, digest = text.partition("@")
-        rest, tag = name, ""
+        rest, colon, tag = name, "", ""
         if ":" in name.rsplit("/", 1)[-1]:
-            rest, _, tag = name.rpartition(":")
+            rest, colon, tag = name.rpartition(":")
         host, slash, repository = rest.partition("/")
         # A first part is a host when it looks like one (distribution/reference, splitDockerDomain).
         if not slash or not ("." in host or ":" in host or host == "localhost" or host != host.lower()):
@@ -237,7 +194,7 @@ class ImageRef(msgspec.Struct, frozen=True):
             repository = f"library/{repository}"
         if not is_host(host) or not is_repository(repository):
             raise ValueError(f"{text!r} is not an image reference: write host/name[:tag][@sha256:...] in lower case")
-        if tag and not is_tag(tag):
+        if colon and not is_tag(tag):
             raise ValueError(f"{text!r}: {tag!r} is not a tag")
         if not at and not tag:
             tag = "latest"
