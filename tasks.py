@@ -1,0 +1,3 @@
+from goctl import namespace
+
+ns = namespace("goctl.toml")
