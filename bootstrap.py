@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     if sys.version_info < (3, 11):  # noqa: UP036 - this file is run by whatever `python3` is
         return _fail(f"bootstrap: Python 3.11 or newer is needed; this is {sys.version.split()[0]} ({sys.executable})")
     if not arguments or arguments[0] in {"-h", "--help"}:
-        print(__doc__)
+        _say(__doc__ or "")
         return 0 if arguments else 2
     wanted = _fingerprint()
     if not PYTHON.exists() or not STAMP.exists() or STAMP.read_text(encoding="utf-8") != wanted:
@@ -67,7 +67,7 @@ def _prepare() -> int:
             shutil.rmtree(VENV)
         if subprocess.call(make) != 0 or not _is_usable():
             return _fail(f"bootstrap: `{' '.join(make)}` failed\n\n{NO_VENV}")
-    install = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-warn-script-location"]
+    install = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-warn-script-location"]
     # From this folder and with relative names: pip reads a path with spaces or brackets in a requirement wrongly.
     code = subprocess.call([*install, "-c", "constraints.txt", "-e", f".[{EXTRAS}]"], cwd=ROOT)
     return code if code == 0 else _fail("bootstrap: the packages could not be installed (pip's words are above)", code)
@@ -108,13 +108,14 @@ def _run(arguments: list[str]) -> int:
     sys.stdout.flush()
     if os.name != "nt":
         # The command takes this process's place: signals and exit codes are its own.
-        os.execve(program, [program, *arguments[1:]], environment)
+        os.execve(program, [program, *arguments[1:]], environment)  # noqa: S606 - no shell is what is wanted
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the command too, and how it ends is the answer
     return subprocess.call([program, *arguments[1:]], env=environment)
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
 
 
 def _fail(text: str, code: int = 1) -> int:

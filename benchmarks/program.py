@@ -42,8 +42,8 @@ redshift gamelift cloudfront configservice
 #: Packages below google.golang.org/api.
 GOOGLE = """
 compute/v1 container/v1 storage/v1 bigquery/v2 cloudbuild/v1 cloudresourcemanager/v3 dns/v1 iam/v1 logging/v2 monitoring/v3
-pubsub/v1 run/v1 secretmanager/v1 spanner/v1 sqladmin/v1 dataflow/v1b3 dataproc/v1 healthcare/v1 youtube/v3 sheets/v4 drive/v3
-gmail/v1 calendar/v3 admin/directory/v1
+pubsub/v1 run/v1 secretmanager/v1 spanner/v1 sqladmin/v1 dataflow/v1b3 dataproc/v1 healthcare/v1 youtube/v3 sheets/v4
+drive/v3 gmail/v1 calendar/v3 admin/directory/v1
 """.split()
 
 

@@ -1,0 +1,74 @@
+"""Sessions: `nox -l` lists them, `nox -s lint types` runs some, `nox` runs those that need no services."""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "layers", "docs", "tests"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHON_FILES = ("plugins", "tests", "benchmarks", "bootstrap.py", "noxfile.py", "tasks.py")
+
+
+def _install(session: nox.Session, *what: str) -> None:
+    session.install("-c", "constraints.txt", *what)
+
+
+def _group(name: str) -> tuple[str, ...]:
+    return nox.project.dependency_groups(PROJECT, name)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Unit and property tests, and the integration tests whose services are there."""
+    _install(session, "-e", ".[go,test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and formatting."""
+    _install(session, *_group("lint"))
+    session.run("ruff", "check", *PYTHON_FILES)
+    session.run("ruff", "format", "--check", *PYTHON_FILES)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types, strictly."""
+    _install(session, "-e", ".[test,nox]", *_group("types"))
+    session.run("mypy")
+    session.run("mypy", "bootstrap.py", "noxfile.py", "benchmarks/program.py", "benchmarks/bench_release.py")
+    session.run("mypy", "-p", "goctl_prebuilt", env={"MYPYPATH": "plugins/goctl-prebuilt"})
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    """The layers of the house."""
+    _install(session, *_group("layers"))
+    session.run("lint-imports", env={"PYTHONPATH": "plugins"})
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """What is generated from the configuration's types is up to date; what documents show is true."""
+    _install(session, "-e", ".[test]")
+    session.run("python", "-m", "goctl.config.docs", "--check")
+    session.run("pytest", "tests/unit/test_docs.py", "-q")
+
+
+@nox.session
+def integration(session: nox.Session) -> None:
+    """Tests against real services; see tests/conftest.py for the variables that name them."""
+    _install(session, "-e", ".[go,test]")
+    session.run("pytest", "-m", "integration", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Figures beside ko and plain go build; takes an hour. `nox -s bench -- --only nothing,list` takes less."""
+    _install(session, "-e", ".[go,test]")
+    session.run("python", "benchmarks/bench_release.py", *session.posargs)

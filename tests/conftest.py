@@ -1,0 +1,111 @@
+"""What all tests share: a Go environment without this machine's flags, and the services that integration tests ask for.
+
+GOCTL_TEST_REGISTRY=HOST:PORT   a distribution registry that takes pushes
+GOCTL_TEST_DOCKER=1             the Docker engine that `docker` reaches may be used
+GOCTL_REQUIRE=registry,docker,skopeo,crane      expected to be there: a test that lacks one fails, and so does a run in which
+                                                an integration test was skipped for any other reason
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+#: Where modules come from and are kept is the machine's affair; how Go compiles is the tests'.
+_KEPT = frozenset(
+    "GOPROXY GONOPROXY GOSUMDB GONOSUMDB GOPRIVATE GOINSECURE GOVCS GOMODCACHE GOCACHE GOROOT GOPATH GOTMPDIR".split()
+)
+_REQUIRED = frozenset(filter(None, os.environ.get("GOCTL_REQUIRE", "").split(",")))
+_skipped: list[str] = []
+
+
+def pytest_configure() -> None:
+    for name in [name for name in os.environ if name.startswith(("GO", "CGO_", "INVOKE_"))]:
+        if name not in _KEPT and not name.startswith("GOCTL_"):
+            del os.environ[name]
+    os.environ.pop("SOURCE_DATE_EPOCH", None)
+    # `go env -w` writes a file that the go command reads as if it were the environment.
+    for name, value in _go_settings().items():
+        if name in _KEPT:
+            os.environ.setdefault(name, value)
+    os.environ["GOENV"] = "off"
+
+
+def _go_settings() -> dict[str, str]:
+    config = os.environ.get("APPDATA") or os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    if os.path.isdir(os.path.expanduser("~/Library/Application Support/go")):
+        config = os.path.expanduser("~/Library/Application Support")
+    try:
+        text = Path(config, "go", "env").read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    return {name: value for name, _, value in (line.partition("=") for line in text.splitlines()) if value}
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and "integration" in report.keywords:
+        _skipped.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if _REQUIRED and _skipped and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _REQUIRED and _skipped:
+        terminalreporter.section("integration tests were skipped although GOCTL_REQUIRE asks for their services")
+        for test in _skipped:
+            terminalreporter.line(test)
+
+
+def _absent(service: str, how: str) -> None:
+    if service in _REQUIRED:
+        pytest.fail(f"GOCTL_REQUIRE asks for {service}, and it is not there: {how}")
+    pytest.skip(f"needs {service}: {how}")
+
+
+@pytest.fixture(scope="session")
+def registry_address() -> str:
+    """`host:port` of a registry that takes pushes over plain http."""
+    address = os.environ.get("GOCTL_TEST_REGISTRY", "")
+    if not address:
+        _absent("registry", "set GOCTL_TEST_REGISTRY to host:port")
+    return address
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> str:
+    """The path of a `docker` command whose engine may be used."""
+    command = shutil.which("docker")
+    if os.environ.get("GOCTL_TEST_DOCKER") != "1" or command is None:
+        _absent("docker", "set GOCTL_TEST_DOCKER=1 where `docker` reaches an engine")
+    return command or ""
+
+
+@pytest.fixture(scope="session")
+def skopeo() -> str:
+    """The path of the `skopeo` command."""
+    return _command("skopeo")
+
+
+@pytest.fixture(scope="session")
+def crane() -> str:
+    """The path of the `crane` command."""
+    return _command("crane")
+
+
+@pytest.fixture(scope="session")
+def go() -> str:
+    """The path of the `go` command."""
+    return _command("go")
+
+
+def _command(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        _absent(name, "put it on PATH")
+    return path or ""
