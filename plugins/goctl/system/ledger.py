@@ -46,6 +46,13 @@ class Ledger:
         self.note(path, digest, found)
         return digest
 
+    def known(self, path: Path) -> Digest | None:
+        """The digest that was noted, when the file still is what it was; None where that cannot be told without a note."""
+        entry = self._entry(path)
+        if entry is None or self.digest(path) != entry.digest:
+            return None
+        return Digest(entry.digest)
+
     def note(self, path: Path, digest: Digest, found: Identity | None = None) -> None:
         """Remembers a digest that was just computed. `found` is the identity from before the content was read."""
         found = found or identity(path)
@@ -66,7 +73,7 @@ class Ledger:
         return os.path.relpath(path, self._root).replace(os.sep, "/")
 
 
-def digest_of(path: Path) -> Digest:
+def digest_of(path: str | os.PathLike[str]) -> Digest:
     """The sha256 of a file's content, read in pieces."""
     try:
         with open(path, "rb") as file:

@@ -1,0 +1,205 @@
+"""Compiling: one `go build` for all packages that share platform, flags and environment.
+
+The folder that go writes to holds, before it starts, links to the programs of the last run, so that go itself sees which
+are up to date and links only the others. What comes out moves to `dist/TARGET/PLATFORM/` by rename. A program that somebody
+edited below dist/ is not linked in: it would be taken for up to date.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import NamedTuple
+
+from goctl.contracts import Artifact, Binary, Host, Outcome
+from goctl.errors import BuildError, GoctlError
+from goctl.events import Output, StepProgress, StepStarted
+from goctl.golang.diagnose import diagnose
+from goctl.golang.environment import child_environment
+from goctl.plan.model import CompileStep
+from goctl.system.files import replace, storage_errors
+from goctl.system.ledger import Ledger, digest_of
+from goctl.system.process import Completed, run
+from goctl.values import Digest
+
+#: How often the folder is looked at for programs that are linked.
+_POLL_SECONDS = 0.1
+
+
+class _Seed(NamedTuple):
+    """A program of the last run that was linked in: its inode, time and digest."""
+
+    inode: int
+    modified: int
+    digest: Digest
+
+
+class Compiler:
+    """Carries out compile steps with the host's Go toolchain."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._ledger = Ledger(host.memo, host.root)
+
+    def run(self, steps: Sequence[CompileStep], inputs: Mapping[str, Artifact]) -> Iterator[Outcome]:
+        """Yields each program as soon as it is linked; steps that failed come last."""
+        for batch in batches(steps):
+            with storage_errors(str(self._host.scratch)):
+                self._host.scratch.mkdir(parents=True, exist_ok=True)
+                folder = Path(tempfile.mkdtemp(prefix="build.", dir=self._host.scratch))
+            try:
+                yield from _Build(self._host, self._ledger, batch, folder).run()
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def batches(steps: Sequence[CompileStep]) -> list[list[CompileStep]]:
+    """Steps that one go build can do together, in their order. Two programs of one name are kept apart: the second would
+    overwrite the first."""
+    found: dict[tuple[str, int], dict[str, CompileStep]] = {}
+    for step in steps:
+        number = 0
+        # Names are compared as a case-insensitive disk would.
+        while step.file_name.lower() in found.get((step.group, number), {}):
+            number += 1
+        found.setdefault((step.group, number), {})[step.file_name.lower()] = step
+    return [list(batch.values()) for batch in found.values()]
+
+
+class _Build:
+    """One go build."""
+
+    def __init__(self, host: Host, ledger: Ledger, steps: list[CompileStep], folder: Path) -> None:
+        self._host = host
+        self._ledger = ledger
+        self._steps = steps
+        self._out = folder / "out"
+        self._tmp = folder / "tmp"
+        self._seeds: dict[str, _Seed] = {}
+        self._started = time.perf_counter()
+        self._pending = {step.id: step for step in steps}
+
+    def run(self) -> Iterator[Outcome]:
+        with storage_errors(str(self._out)):
+            self._out.mkdir()
+            self._tmp.mkdir()
+            for step in self._steps:
+                self._seed(step)
+        for step in self._steps:
+            self._host.emit(StepStarted(step.id, step.title, ",".join(step.targets), str(step.platform)))
+        with ThreadPoolExecutor(1, "go-build") as pool:
+            building = pool.submit(self._build)
+            yield from self._watch(building)
+        completed = building.result()
+        # A failed build leaves the programs of the last run where they are: they are nobody's result.
+        fresh_only = completed.code != 0
+        for step in list(self._pending.values()):
+            if self._is_there(step, fresh_only=fresh_only):
+                yield self._take(step)
+        if self._pending:
+            yield from self._failures(completed)
+
+    def _seed(self, step: CompileStep) -> None:
+        """Links the program of the last run in, when it is still what was compiled."""
+        path = self._home(step, step.targets[0])
+        digest = self._ledger.known(path)
+        if digest is None:
+            return
+        target = self._out / step.file_name
+        try:
+            os.link(path, target)
+        except OSError:
+            shutil.copy2(path, target)
+        found = target.stat()
+        self._seeds[step.id] = _Seed(found.st_ino, found.st_mtime_ns, digest)
+
+    def _build(self) -> Completed:
+        first = self._steps[0]
+        toolchain = self._host.toolchain()
+        env = child_environment(self._host.config.go, dict(first.env), first.platform)
+        # On the same disk, so that go moves a finished program by rename: it is whole as soon as it can be seen.
+        env["GOTMPDIR"] = str(self._tmp)
+        return run(
+            (toolchain.command, "build", "-trimpath", "-buildvcs=false", *self._parallel(), *first.flags)
+            + ("-o", str(self._out) + os.sep, "--", *(step.import_path for step in self._steps)),
+            cwd=self._host.module,
+            env=env,
+            on_stderr=self._heard,
+        )
+
+    def _parallel(self) -> tuple[str, ...]:
+        return (f"-p={self._host.jobs}",) if self._host.jobs != (os.cpu_count() or 2) else ()
+
+    def _heard(self, line: str) -> None:
+        if line.startswith("go: downloading "):
+            self._host.emit(Output("go", line))
+
+    def _watch(self, building: Future[Completed]) -> Iterator[Outcome]:
+        """Takes programs as they appear, where go puts them there by rename."""
+        renames = sys.platform != "win32" and not self._out.stat().st_mode & 0o2000
+        while not building.done():
+            wait((building,), _POLL_SECONDS)
+            self._host.check()
+            if not renames:
+                continue
+            for step in list(self._pending.values()):
+                if self._is_there(step, fresh_only=True):
+                    yield self._take(step)
+            done = len(self._steps) - len(self._pending)
+            if done and self._pending:
+                for step in self._pending.values():
+                    self._host.emit(StepProgress(step.id, done, len(self._steps), "programs"))
+
+    def _is_there(self, step: CompileStep, *, fresh_only: bool) -> bool:
+        """Whether the step's program is there; with `fresh_only`, and not the one that was linked in."""
+        try:
+            found = os.stat(self._out / step.file_name)
+        except FileNotFoundError:
+            return False
+        seed = self._seeds.get(step.id)
+        return seed is None or not fresh_only or (found.st_ino, found.st_mtime_ns) != seed[:2]
+
+    def _take(self, step: CompileStep) -> Outcome:
+        """Moves a finished program to where each target expects it."""
+        del self._pending[step.id]
+        made = self._out / step.file_name
+        found = made.stat()
+        seed = self._seeds.get(step.id)
+        is_seed = seed is not None and (found.st_ino, found.st_mtime_ns) == seed[:2]
+        try:
+            digest = seed.digest if is_seed and seed is not None else digest_of(made)
+            self._place(step, made)
+        except GoctlError as error:
+            return Outcome(step.id, error=error, seconds=time.perf_counter() - self._started)
+        path = self._home(step, step.targets[0]).relative_to(self._host.root).as_posix()
+        return Outcome(step.id, Binary(path, digest, found.st_size), seconds=time.perf_counter() - self._started)
+
+    def _place(self, step: CompileStep, made: Path) -> None:
+        first, *others = (self._home(step, target) for target in step.targets)
+        with storage_errors(str(first)):
+            first.parent.mkdir(parents=True, exist_ok=True)
+            replace(made, first)
+            for other in others:
+                other.parent.mkdir(parents=True, exist_ok=True)
+                beside = other.with_name(f".{other.name}.new")
+                beside.unlink(missing_ok=True)
+                # A copy, not a link: a person who edits one target's program must not edit the other's.
+                shutil.copy2(first, beside)
+                replace(beside, other)
+
+    def _home(self, step: CompileStep, target: str) -> Path:
+        return self._host.dist / target / step.platform.slug / step.file_name
+
+    def _failures(self, completed: Completed) -> Iterator[Outcome]:
+        seconds = time.perf_counter() - self._started
+        error = diagnose(completed.errors, self._steps[0].platform, self._host.module)
+        for number, step in enumerate(self._pending.values()):
+            # One go build failed, not each of its packages: its words are told once.
+            told = error if number == 0 else BuildError(error.message, diagnostics=error.diagnostics, hint=error.hint)
+            yield Outcome(step.id, error=told, seconds=seconds)

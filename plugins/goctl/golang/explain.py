@@ -1,0 +1,90 @@
+"""Which sources changed between two listings, from their details."""
+
+from __future__ import annotations
+
+
+import msgspec
+
+from goctl.contracts import Host
+from goctl.golang.snapshot import DETAILS
+from goctl.plan.model import CompileStep
+from goctl.values import from_json
+
+MOST = 20
+
+
+class _Package(msgspec.Struct):
+    files: dict[str, str]
+    imports: list[str]
+    module: str
+
+
+_Detail = dict[str, _Package]
+
+
+def source_changes(host: Host, step: CompileStep, before: str) -> list[str]:
+    """What is different in the packages below a step's main package, since its source had the digest `before`."""
+    old = _detail_of(host, before)
+    new = _detail_of(host, step.fields.get("source", ""))
+    if old is None or new is None:
+        return []
+    return difference(old, new, step.import_path)
+
+
+def difference(old: _Detail, new: _Detail, main: str) -> list[str]:
+    """One sentence for each file, package or module that is different in what `main` imports."""
+    was, now = _below(old, main), _below(new, main)
+    said: dict[str, None] = {}
+    for path in sorted(was | now):
+        if path not in was:
+            said[f"package {path} is imported now"] = None
+        elif path not in now:
+            said[f"package {path} is no longer imported"] = None
+        else:
+            said.update(dict.fromkeys(_package_changes(path, old[path], new[path])))
+    sentences = list(said)
+    return sentences[:MOST] + ([f"and {len(sentences) - MOST} changes more"] if len(sentences) > MOST else [])
+
+
+def _package_changes(path: str, old: _Package, new: _Package) -> list[str]:
+    if old.module != new.module:
+        return [f"module {_version(old.module)} is now {_version(new.module)}"]
+    changes = []
+    for name in sorted(old.files.keys() | new.files.keys()):
+        if name not in old.files:
+            changes.append(f"{path}/{name} was added")
+        elif name not in new.files:
+            changes.append(f"{path}/{name} was removed")
+        elif old.files[name] != new.files[name]:
+            changes.append(f"{path}/{name} changed")
+    return changes
+
+
+def _version(module: str) -> str:
+    """Path and version, without the checksum."""
+    return " ".join(word for word in module.split() if not word.startswith("h1:"))
+
+
+def _below(detail: _Detail, main: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [main] if main in detail else []
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += detail[path].imports
+    return found
+
+
+def _detail_of(host: Host, source: str) -> _Detail | None:
+    """The detail of the listing in which a main package had this digest."""
+    content = next((detail for digest, detail in DETAILS.items() if digest == source), None)
+    if content is None:
+        name = host.memo.get("source", source)
+        content = host.memo.get("detail", name.decode()) if name is not None else None
+    if content is None:
+        return None
+    try:
+        return from_json(content, _Detail)
+    except ValueError:
+        return None

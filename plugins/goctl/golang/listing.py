@@ -1,0 +1,210 @@
+"""The package graph of one platform, from `go list -deps`, as digests of content.
+
+A package's digest covers its files, what it embeds, its module's version or language version, and the digests of all that it
+imports (a Merkle tree, made in one pass because go list prints imports before importers). Packages of the standard library
+are covered by the toolchain's version, those of the module cache by version and checksum; only what a person can edit (the
+main modules, directories put in by replace, vendor/) is read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from goctl.contracts import Host
+from goctl.errors import ModuleError
+from goctl.golang.environment import child_environment
+from goctl.golang.refusal import refusal
+from goctl.plan import keys
+from goctl.plan.facts import Listing, ListingKey, Main
+from goctl.system.process import run
+from goctl.values import Digest, to_json
+
+_SOURCES = "GoFiles CgoFiles CFiles CXXFiles MFiles HFiles FFiles SFiles SwigFiles SwigCXXFiles SysoFiles".split()
+_FIELDS = ",".join(
+    ["Dir", "ImportPath", "Name", "Standard", "DepOnly", "Match", "Module", "EmbedPatterns", "EmbedFiles", "Imports"]
+    + ["ImportMap", "DefaultGODEBUG", "Error", *_SOURCES]
+)
+PROFILE = "default.pgo"
+
+
+class Module(msgspec.Struct, rename="pascal"):
+    path: str = ""
+    version: str = ""
+    main: bool = False
+    dir: str = ""
+    go_mod: str = ""
+    go_version: str = ""
+    replace: Module | None = None
+
+
+class PackageError(msgspec.Struct, rename="pascal"):
+    pos: str = ""
+    err: str = ""
+    import_stack: list[str] | None = None
+
+
+class Package(msgspec.Struct, rename="pascal"):
+    """What is asked of go list; see `go help list`."""
+
+    dir: str = ""
+    import_path: str = ""
+    name: str = ""
+    standard: bool = False
+    dep_only: bool = False
+    match: list[str] = []
+    module: Module | None = None
+    go_files: list[str] = []
+    cgo_files: list[str] = []
+    c_files: list[str] = []
+    cxx_files: list[str] = msgspec.field(name="CXXFiles", default_factory=list)
+    m_files: list[str] = []
+    h_files: list[str] = []
+    f_files: list[str] = []
+    s_files: list[str] = []
+    swig_files: list[str] = []
+    swig_cxx_files: list[str] = msgspec.field(name="SwigCXXFiles", default_factory=list)
+    syso_files: list[str] = []
+    embed_patterns: list[str] = []
+    embed_files: list[str] = []
+    imports: list[str] = []
+    import_map: dict[str, str] = {}
+    default_godebug: str = msgspec.field(name="DefaultGODEBUG", default="")
+    error: PackageError | None = None
+
+    @property
+    def files(self) -> list[str]:
+        """Names below `dir` of all that is compiled or embedded."""
+        sources = self.go_files + self.cgo_files + self.c_files + self.cxx_files + self.m_files + self.h_files + self.f_files
+        return [*sources, *self.s_files, *self.swig_files, *self.swig_cxx_files, *self.syso_files, *self.embed_files]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether a person can edit it: not from the module cache, whose content the go command keeps as go.sum has it."""
+        module = self.module
+        if module is None or module.main:
+            return True
+        if module.replace is not None:
+            # A replacement by a directory has no version.
+            return not module.replace.version
+        # Packages in vendor/ have a module without a folder of its own.
+        return not module.dir
+
+
+class Graph(msgspec.Struct, frozen=True):
+    """One platform's packages: those a person can edit, the listing, and its detail for `explain`."""
+
+    listing: Listing
+    local: list[Package]
+    detail: bytes
+
+
+_decode = msgspec.json.Decoder(Package).decode
+
+
+def list_packages(
+    host: Host, key: ListingKey, patterns: Sequence[str], hash_file: Callable[[str], str], sums: Mapping[str, str]
+) -> Graph:
+    """Lists and digests. `hash_file` gives the sha256 of a file by path; `sums` the checksums of go.sum by `path version`.
+
+    Raises ModuleError in go's own words, with what to do.
+    """
+    toolchain = host.toolchain()
+    tags = [f"-tags={','.join(key.tags)}"] if key.tags else []
+    completed = run(
+        (toolchain.command, "list", "-e", "-deps", f"-json={_FIELDS}", "-pgo=off", "-buildvcs=false")
+        + (*tags, *key.flags, "--", *patterns),
+        cwd=host.module,
+        env=child_environment(host.config.go, dict(key.env), key.platform),
+    )
+    if completed.code != 0:
+        raise refusal(completed.errors, key.platform)
+    # Each object begins and ends with a brace in the first column.
+    chunks = completed.stdout.split(b"\n}\n")
+    packages = [_decode(chunk + b"\n}") for chunk in chunks if chunk.strip()]
+    problems = [package for package in packages if package.error is not None]
+    if problems:
+        raise refusal("\n".join(_words(package) for package in problems), key.platform)
+    return _digest(packages, patterns, hash_file, sums, key)
+
+
+def _words(package: Package) -> str:
+    error = package.error
+    if error is None:
+        return ""
+    place = f"{error.pos}: " if error.pos else ""
+    text = error.err.strip()
+    return text if place and text.startswith(place) else place + text
+
+
+def _digest(
+    packages: list[Package],
+    patterns: Sequence[str],
+    hash_file: Callable[[str], str],
+    sums: Mapping[str, str],
+    key: ListingKey,
+) -> Graph:
+    digests: dict[str, Digest] = {}
+    detail: dict[str, dict[str, object]] = {}
+    mains: dict[str, list[Main]] = {pattern: [] for pattern in patterns}
+    for package in packages:
+        if package.standard:
+            continue
+        files = _file_hashes(package, hash_file) if package.is_local else {}
+        module = _module_text(package, sums)
+        imports = sorted({package.import_map.get(path, path) for path in package.imports})
+        own = [path for path in imports if path in digests]
+        parts = [package.import_path, package.name, module, package.default_godebug, *package.embed_patterns, "files"]
+        parts += [text for pair in sorted(files.items()) for text in pair]
+        parts += ["imports", *(text for path in own for text in (path, digests[path]))]
+        digests[package.import_path] = keys.combine("package", *parts)
+        detail[package.import_path] = {"files": files, "imports": own, "module": module}
+        if package.name == "main" and not package.dep_only:
+            main = Main(package.import_path, package.name, digests[package.import_path])
+            for pattern in package.match:
+                mains.setdefault(pattern, []).append(main)
+    empty = [pattern for pattern in patterns if not mains[pattern]]
+    if empty:
+        raise ModuleError(
+            f"no main package for {key.platform}: {', '.join(empty)}",
+            hint="a program is a package that says `package main`; check `packages` of the target, and build constraints",
+        )
+    content = to_json(detail)
+    listing = Listing({pattern: tuple(found) for pattern, found in mains.items()}, Digest.of(content))
+    return Graph(listing, [package for package in packages if not package.standard and package.is_local], content)
+
+
+def _file_hashes(package: Package, hash_file: Callable[[str], str]) -> dict[str, str]:
+    names = package.files
+    if package.name == "main" and os.path.exists(os.path.join(package.dir, PROFILE)):
+        names = [*names, PROFILE]
+    return {name: hash_file(os.path.join(package.dir, name)) for name in names}
+
+
+def _module_text(package: Package, sums: Mapping[str, str]) -> str:
+    module = package.module
+    if module is None:
+        return ""
+    used = module.replace or module
+    if package.is_local:
+        # A vendored module's version is in vendor/modules.txt; its files are read, so that only the language version counts.
+        return f"{module.path} go {module.go_version or used.go_version}"
+    return f"{used.path} {used.version} {sums.get(f'{used.path} {used.version}', '')}".strip()
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """The checksums of go.sum and go.work.sum, by `path version`."""
+    sums: dict[str, str] = {}
+    for name in ("go.sum", "go.work.sum"):
+        try:
+            text = (folder / name).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        for line in text.splitlines():
+            words = line.split()
+            if len(words) == 3 and not words[1].endswith("/go.mod"):
+                sums[f"{words[0]} {words[1]}"] = words[2]
+    return sums

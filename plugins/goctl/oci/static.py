@@ -1,0 +1,110 @@
+"""The built-in bases: `scratch`, and `static`, which is made in process from the packages certifi and tzdata.
+
+`static` holds what a Go program without cgo may look for (crypto/x509/root_linux.go, time/zoneinfo_unix.go, os/user):
+certificates, time zones, users, and a /tmp. Its programs run as nonroot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from goctl.contracts import BlobStore, Memo
+from goctl.oci.compress import compressors
+from goctl.oci.layers import Compression, remembered, write_layer
+from goctl.oci.tar import FOLDER_MODE, Entry
+from goctl.plan.facts import Base
+from goctl.values import Descriptor, Digest, Platform, to_json
+
+#: To be raised with every change of what `static` holds.
+FORMAT = "1"
+NONROOT = 65532
+CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_CONFIG = "application/vnd.oci.image.config.v1+json"
+_DATA = 0o444
+
+_USERS = (
+    "root:x:0:0:root:/root:/sbin/nologin\n"
+    "nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n"
+    "nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n"
+)
+_GROUP = "root:x:0:\nnobody:x:65534:\ntty:x:5:\nstaff:x:50:\nnonroot:x:65532:\n"
+#: Without it Go's resolver asks DNS before /etc/hosts in images that have no nsswitch.conf (golang.org/issue/35305).
+_NSSWITCH = "hosts: files dns\n"
+
+
+def versions() -> Mapping[str, str]:
+    """The packages that `static` is made of, and their installed versions."""
+    from importlib.metadata import version
+
+    return {"certifi": version("certifi"), "tzdata": version("tzdata")}
+
+
+def scratch_base(platform: Platform, blobs: BlobStore) -> Base:
+    """An empty base."""
+    return _base("scratch", platform, {"Env": [_PATH]}, blobs)
+
+
+def static_base(platform: Platform, blobs: BlobStore, memo: Memo) -> Base:
+    """The `static` base: one layer, the same for every platform, compressed once."""
+    compression = Compression("gzip", 9, compressors()["gzip"])
+    content = ("static", FORMAT, *(f"{name} {version}" for name, version in sorted(versions().items())))
+    layer = remembered(content, compression, blobs, memo, lambda: write_layer(_entries(), compression, blobs))
+    config = {
+        "User": f"{NONROOT}:{NONROOT}",
+        "Env": [_PATH, f"SSL_CERT_FILE=/{CERTIFICATES}"],
+        "WorkingDir": "/home/nonroot",
+    }
+    return _base("static", platform, config, blobs, (layer.descriptor,), (layer.diff_id,))
+
+
+def _base(
+    name: str,
+    platform: Platform,
+    config: Mapping[str, object],
+    blobs: BlobStore,
+    layers: tuple[Descriptor, ...] = (),
+    diff_ids: tuple[Digest, ...] = (),
+) -> Base:
+    content = to_json(
+        {
+            "architecture": platform.architecture,
+            "os": platform.os,
+            "config": config,
+            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+            "history": [{"created_by": f"goctl: base {name}"} for _ in layers],
+        }
+    )
+    descriptor = Descriptor(_CONFIG, blobs.add(content), len(content))
+    # Without a manifest of its own: what it is, is its config.
+    return Base(name, descriptor.digest, descriptor, layers, diff_ids)
+
+
+def _entries() -> list[Entry]:
+    import certifi
+
+    entries = [
+        Entry(name=CERTIFICATES, source=Path(certifi.where()).read_bytes().replace(b"\r\n", b"\n"), mode=_DATA),
+        Entry(name="etc/passwd", source=_USERS.encode(), mode=_DATA),
+        Entry(name="etc/group", source=_GROUP.encode(), mode=_DATA),
+        Entry(name="etc/nsswitch.conf", source=_NSSWITCH.encode(), mode=_DATA),
+        Entry(name="home/nonroot", mode=0o700, uid=NONROOT, gid=NONROOT),
+        Entry(name="root", mode=0o700),
+        Entry(name="tmp", mode=0o1777),
+        Entry(name="var/tmp", mode=0o1777),
+    ]
+    return entries + _zones()
+
+
+def _zones() -> list[Entry]:
+    """Tzdata's files, without those that make it a Python package."""
+    import tzdata
+
+    package = Path(next(iter(tzdata.__path__))) / "zoneinfo"
+    entries = [Entry(name="usr/share/zoneinfo", mode=FOLDER_MODE)]
+    for path in package.rglob("*"):
+        if path.is_file() and path.suffix not in (".py", ".pyc"):
+            name = f"usr/share/zoneinfo/{path.relative_to(package).as_posix()}"
+            entries.append(Entry(name=name, source=path.read_bytes(), mode=_DATA))
+    return entries

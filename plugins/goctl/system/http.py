@@ -1,0 +1,305 @@
+"""The one door to HTTP: pooled connections, retries with patience, redirects that leak nothing.
+
+urllib3 carries the requests; what to repeat and where to follow is decided here. A failure that is not an answer is a
+TransportError, and whoever asked turns it into an error that a person can use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, Protocol
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from goctl.system.addresses import leads_inward
+from goctl.system.patience import TEMPORARY, Patience, TooLong
+from goctl.system.proxies import proxy_for
+
+if TYPE_CHECKING:
+    import ssl
+
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+MAX_REDIRECTS: Final = 5
+#: Seconds without any byte before a request counts as failed.
+CONNECT_TIMEOUT: Final = 10.0
+READ_TIMEOUT: Final = 60.0
+#: Bytes of an answer that are read into memory: the largest manifest a registry need accept is 4 MiB.
+MAX_CONTENT: Final = 16 * 2**20
+BLOCK: Final = 256 * 1024
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_PRIVATE_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+Reason = Literal[
+    "refused", "name", "certificate", "tls", "timeout", "reset", "proxy", "redirect", "patience", "size", "other"
+]
+
+
+class Readable(Protocol):
+    def read(self, size: int = ..., /) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+#: What is sent. A callable is called for every attempt and returns the content from its start.
+Body = bytes | Callable[[], Readable | BinaryIO] | None
+
+
+class TransportError(Exception):
+    """No answer came, or none that may be used. `temporary` says whether trying again later may help.
+
+    The text names no URL: a URL's query may hold a secret.
+    """
+
+    def __init__(self, reason: Reason, text: str, *, temporary: bool = False) -> None:
+        super().__init__(text)
+        self.reason: Reason = reason
+        self.temporary = temporary
+
+
+class Response:
+    """An answer. `url` is where it came from, after redirects; `content` holds the body unless it is streamed."""
+
+    def __init__(self, raw: BaseHTTPResponse, url: str) -> None:
+        self._raw = raw
+        self.url = url
+        self.status: int = raw.status
+        self.headers: Mapping[str, str] = raw.headers
+        self.content = b""
+
+    def load(self, limit: int = MAX_CONTENT) -> None:
+        """Reads the body into `content`. Raises TransportError."""
+        parts, total = [], 0
+        for part in self.chunks():
+            total += len(part)
+            if total > limit:
+                self.close()
+                raise TransportError("size", f"the answer is larger than {limit} bytes")
+            parts.append(part)
+        self.content = b"".join(parts)
+
+    def chunks(self, size: int = BLOCK) -> Iterator[bytes]:
+        """The body, piece by piece. Raises TransportError when the connection breaks before its end."""
+        import urllib3
+
+        whole = False
+        try:
+            while data := self._raw.read(size):
+                yield data
+            whole = True
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _explain(error) from None
+        finally:
+            # A connection with the rest of a body on it must not serve another request.
+            if whole:
+                self._raw.release_conn()
+            else:
+                self._raw.close()
+
+    def close(self) -> None:
+        """Gives up the rest of the body, and with it the connection."""
+        self._raw.close()
+
+
+class Http:
+    """A client. Connections are made when needed and shared by threads. `ca` is a file of further certificates to trust."""
+
+    def __init__(self, patience: Patience | None = None, *, ca: Path | None = None, agent: str = "goctl") -> None:
+        self.patience = patience or Patience()
+        self._ca = ca
+        self._agent = agent
+        self._guard = threading.Lock()
+        self._pools: dict[tuple[str, str | None], PoolManager] = {}
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        stream: bool = False,
+        retries: int | None = None,
+        timeout: float = READ_TIMEOUT,
+    ) -> Response:
+        """Sends a request until there is an answer that is not temporary, or patience ends; the last answer then.
+
+        `retries` replaces the patience's own number. A body that is a callable needs a `Content-Length` header. Raises
+        TransportError, and whatever the patience's `check` raises.
+        """
+        attempts = 1 + (self.patience.retries if retries is None else retries)
+        for attempt in range(attempts):
+            last = attempt == attempts - 1
+            try:
+                response = self._follow(method, url, dict(headers or {}), body, timeout)
+                if response.status not in TEMPORARY or last:
+                    if not stream:
+                        response.load()
+                    return response
+                response.close()
+            except TransportError as error:
+                if last or not error.temporary:
+                    raise
+            self.patience.back_off(attempt)
+        raise AssertionError("unreachable")
+
+    def _follow(self, method: str, url: str, headers: dict[str, str], body: Body, timeout: float) -> Response:
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._once(method, url, headers, body, timeout)
+            location = response.headers.get("Location")
+            if response.status not in _REDIRECTS or not location:
+                return response
+            # Anything but 307 and 308 would turn an upload into a GET, which then looks like a success.
+            if method not in ("GET", "HEAD") and response.status not in (307, 308):
+                return response
+            response.close()
+            target = urljoin(url, location)
+            headers = _headers_after(method, url, target, headers)
+            url = target
+        raise TransportError("redirect", f"more than {MAX_REDIRECTS} redirects")
+
+    def _once(self, method: str, url: str, headers: dict[str, str], body: Body, timeout: float) -> Response:
+        import urllib3
+
+        place = origin(url)
+        try:
+            self.patience.admit(place)
+        except TooLong as error:
+            raise TransportError("patience", f"the server {error}") from None
+        self.patience.check()
+        content: Any = body() if callable(body) else body
+        try:
+            raw = self._pool(url).urlopen(
+                method,
+                url,
+                body=content,
+                headers={"User-Agent": self._agent, **headers},
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=timeout),
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _explain(error) from None
+        finally:
+            if callable(body):
+                content.close()
+        if raw.status in TEMPORARY:
+            self.patience.note(place, raw.headers)
+        return Response(raw, url)
+
+    def _pool(self, url: str) -> PoolManager:
+        parts = split(url)
+        proxy = proxy_for(parts.scheme, parts.hostname or "", _port(parts))
+        with self._guard:
+            key = (parts.scheme, proxy)
+            if key not in self._pools:
+                self._pools[key] = self._make_pool(parts.scheme, proxy)
+            return self._pools[key]
+
+    def _make_pool(self, scheme: str, proxy: str | None) -> PoolManager:
+        import urllib3
+
+        settings: dict[str, Any] = {"maxsize": 8, "blocksize": BLOCK}
+        # Loading the system's certificates takes tens of milliseconds, which plain http need not pay.
+        if scheme == "https":
+            settings["ssl_context"] = _tls(self._ca)
+        if proxy is None:
+            return urllib3.PoolManager(**settings)
+        parts = urlsplit(proxy)
+        if parts.scheme not in ("http", "https"):
+            raise TransportError("proxy", f"a {parts.scheme} proxy cannot be used; http and https ones can")
+        if parts.username is not None:
+            from urllib.parse import unquote
+
+            login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            settings["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=login)
+        return urllib3.ProxyManager(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", **settings)
+
+
+def split(url: str) -> SplitResult:
+    """The parts of an http or https URL; TransportError for anything else."""
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname and _port(parts):
+            return parts
+    raise TransportError("redirect", "the server sends us to something that is no http or https address")
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def origin(url: str) -> str:
+    """`scheme://host:port` of a URL: what credentials are bound to."""
+    parts = split(url)
+    return f"{parts.scheme}://{parts.hostname}:{_port(parts)}"
+
+
+def _headers_after(method: str, url: str, target: str, headers: dict[str, str]) -> dict[str, str]:
+    """What of the headers may follow a redirect. Raises TransportError where nothing may."""
+    before, after = split(url), split(target)
+    if leads_inward(before.hostname or "", after.hostname or ""):
+        raise TransportError("redirect", f"{before.hostname} redirects to {after.hostname}, an address that is not public")
+    if before.scheme == "https" and after.scheme == "http" and method not in ("GET", "HEAD"):
+        raise TransportError("redirect", f"{before.hostname} redirects an upload to plain http")
+    if origin(url) == origin(target):
+        return headers
+    return {name: value for name, value in headers.items() if name.lower() not in _PRIVATE_HEADERS}
+
+
+def _tls(ca: Path | None) -> ssl.SSLContext:
+    import ssl
+
+    context = ssl.create_default_context()
+    paths = ssl.get_default_verify_paths()
+    if os.name != "nt" and not (paths.cafile or (paths.capath and any(os.scandir(paths.capath)))):
+        # A Python that brings its own OpenSSL (as on macOS) may find no certificates where it looks for them.
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    if ca is not None:
+        try:
+            context.load_verify_locations(ca)
+        except OSError as error:
+            raise TransportError(
+                "certificate", f"the certificates in {ca} cannot be used: {error.strerror or error}"
+            ) from None
+    return context
+
+
+def _explain(error: Exception) -> TransportError:
+    """What went wrong, in a word to act on and one to show. urllib3's own texts name objects, and are not used."""
+    import ssl
+
+    from urllib3 import exceptions as known
+
+    if isinstance(error, known.ProxyError):
+        return TransportError("proxy", f"the proxy did not answer as one: {_cause(error)}", temporary=True)
+    if isinstance(error, known.NameResolutionError):
+        return TransportError("name", "the name cannot be resolved", temporary=True)
+    if isinstance(error, known.ConnectTimeoutError | known.ReadTimeoutError | TimeoutError):
+        return TransportError("timeout", "no answer in time", temporary=True)
+    if isinstance(error, known.NewConnectionError):
+        return TransportError("refused", _cause(error), temporary=True)
+    if isinstance(error, known.SSLError | ssl.SSLError):
+        text = _cause(error)
+        return TransportError("certificate" if "CERTIFICATE" in text.upper() else "tls", text)
+    if isinstance(error, known.ProtocolError | known.IncompleteRead | OSError):
+        return TransportError("reset", "the connection broke", temporary=True)
+    return TransportError("other", type(error).__name__)
+
+
+def _cause(error: BaseException) -> str:
+    """The words of the system, or of OpenSSL, at the bottom of an error."""
+    while (below := error.__cause__ or error.__context__) is not None:
+        error = below
+    if not isinstance(error, OSError):
+        for part in error.args:
+            if isinstance(part, OSError):
+                error = part
+    return str(getattr(error, "strerror", None) or getattr(error, "verify_message", None) or type(error).__name__)
