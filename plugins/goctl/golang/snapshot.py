@@ -129,7 +129,7 @@ def _context(host: Host) -> str:
     names = ("GO111MODULE", "GOWORK", "GOPATH", "GOFLAGS", "GOEXPERIMENT", "GODEBUG")
     variables = [f"{name}={os.environ.get(name, '')}" for name in names]
     own = [f"{name}={value}" for name, value in sorted(host.config.go.env.items())]
-    return keys.combine("listings", str(host.module), to_json(toolchain).decode(), *variables, *own)
+    return str(keys.combine("listings", str(host.module), to_json(toolchain).decode(), *variables, *own))
 
 
 def _recall(host: Host) -> Snapshot | None:

@@ -161,7 +161,7 @@ class _Manifest(msgspec.Struct, rename="camel"):
 
 
 def read_base(host: Host, reference: str, pinned: Digest | None, platform: Platform) -> tuple[Digest, Base]:
-    """A base from `oci-layout:DIR[:NAME]`: the digest of what the name stands for, and the base, its content in the store."""
+    """A base from `oci-layout:DIR[:NAME]`: the digest that the name stands for, and the base, content in the store."""
     address = reference.removeprefix("oci-layout:")
     where, name = _split(address)
     folder = inside(host.root, where, what="image.base")

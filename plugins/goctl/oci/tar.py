@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from goctl.errors import ImageError
+from goctl.values import Digest
 
 FOLDER_MODE = 0o755
 #: Programs and assets alike: Windows keeps no execute bit, and what only the image's owner may write no umask can change.
@@ -21,11 +22,12 @@ _READ = 1 << 20
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A file or a folder of an archive. `name` is relative, without a leading slash; `source` is a file on disk or bytes;
-    None makes a folder.
+    None makes a folder. `expected` is the digest a file must have when it is read.
     """
 
     name: str
     source: Path | bytes | None = None
+    expected: Digest | None = None
     mode: int = FILE_MODE
     uid: int = 0
     gid: int = 0

@@ -55,7 +55,7 @@ class AssetLedger:
         digest = asset_digest(path)
         at = clock(self._session.state)
         if before == _parts(path) and all(known.is_settled(at) for known in before.values()):
-            self._session.memo.put("asset", source, msgspec.msgpack.encode(_Record(before, digest)))
+            self._session.memo.put("asset", source, msgspec.msgpack.encode(_Record(before, str(digest))))
         return digest
 
 

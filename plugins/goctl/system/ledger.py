@@ -57,7 +57,7 @@ class Ledger:
         """Remembers a digest that was just computed. `found` is the identity from before the content was read."""
         found = found or identity(path)
         if found is not None:
-            entry = _Entry(found, digest, found.is_settled(clock(path.parent)))
+            entry = _Entry(found, str(digest), found.is_settled(clock(path.parent)))
             self._memo.put("file", self._name(path), _ENCODE(entry))
 
     def _entry(self, path: Path) -> _Entry | None:

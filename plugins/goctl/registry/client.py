@@ -1,0 +1,296 @@
+"""One registry's API (OCI distribution-spec 1.1): manifests and blobs, with authorization, retries and verification."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+from goctl.config.model import Registry
+from goctl.contracts import BlobStore, Host
+from goctl.errors import RegistryError
+from goctl.registry.auth import Authorizer
+from goctl.registry.credentials import Credentials, DockerCredentials
+from goctl.registry.refusals import refusal, unreachable
+from goctl.system.addresses import is_loopback
+from goctl.system.http import Body, Http, Response, TransportError, origin
+from goctl.system.patience import Patience
+from goctl.values import DOCKER_HUB, Descriptor, Digest
+
+OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
+ACCEPT: Final = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
+#: Docker Hub answers at another name than the one images carry.
+_HUB_SERVER: Final = "registry-1.docker.io"
+#: What Go's net/http says to http on a port that speaks TLS; others word it alike.
+_WRONG_SCHEME: Final = b"HTTPS"
+
+
+class Client:
+    """A registry's API. Safe to use from several threads. All methods raise RegistryError."""
+
+    def __init__(
+        self, host: str, *, http: Http, find: Callable[[str], Credentials | None], plain_http: bool = False
+    ) -> None:
+        self.host = host
+        self.patience = http.patience
+        self._http = http
+        self._auth = Authorizer(http, host, find)
+        server = _HUB_SERVER if host == DOCKER_HUB else host
+        # A registry on this machine rarely has a certificate; one that does says so at once.
+        self._may_be_tls = not plain_http and is_loopback(urlsplit(f"//{server}").hostname or "")
+        self._base = f"{'http' if plain_http or self._may_be_tls else 'https'}://{server}"
+
+    def request(
+        self,
+        doing: str,
+        method: str,
+        path: str,
+        *,
+        scopes: tuple[str, ...],
+        expected: tuple[int, ...],
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        stream: bool = False,
+        retries: int | None = None,
+    ) -> Response:
+        """The answer to a request, when its status is one of `expected`. `path` begins with /v2/, or is a whole URL.
+
+        Raises RegistryError that says what we were `doing`.
+        """
+        try:
+            response = self._authorized(method, path, scopes, headers or {}, body, stream, retries)
+            if response.status in expected:
+                return response
+            if stream:
+                response.load()
+        except TransportError as error:
+            raise unreachable(doing, self.host, error) from None
+        raise refusal(doing, self.host, response)
+
+    def _authorized(
+        self,
+        method: str,
+        path: str,
+        scopes: tuple[str, ...],
+        headers: Mapping[str, str],
+        body: Body,
+        stream: bool,
+        retries: int | None,
+    ) -> Response:
+        used = ""
+        for renewals in range(3):
+            url = path if "://" in path else self._base + path
+            own = origin(url) == origin(self._base)
+            # A Location that leads elsewhere carries its own authorization; ours stays with the registry.
+            used = self._auth.header(scopes) if own else ""
+            sent = {**headers, "Authorization": used} if used else dict(headers)
+            response = self._reach(method, url, sent, body, stream, retries)
+            if response.status != 401 or not own or renewals == 2:
+                return response
+            if stream:
+                response.load()
+            if not self._auth.renew(response, scopes, used):
+                return response
+        raise AssertionError("unreachable")
+
+    def _reach(
+        self, method: str, url: str, headers: Mapping[str, str], body: Body, stream: bool, retries: int | None
+    ) -> Response:
+        """Sends, and finds out at the first answer whether a loopback registry speaks TLS."""
+
+        def send(url: str) -> Response:
+            return self._http.request(method, url, headers=headers, body=body, stream=stream, retries=retries)
+
+        if not self._may_be_tls:
+            return send(url)
+        secure = "https" + self._base.removeprefix("http")
+        plain: Response | TransportError
+        try:
+            plain = send(url)
+            if plain.status == 400 and stream:
+                plain.load()
+        except TransportError as error:
+            plain = error
+        if _is_wrong_scheme(method, plain):
+            with contextlib.suppress(TransportError):
+                response = send(url.replace(self._base, secure, 1))
+                self._base, self._may_be_tls = secure, False
+                return response
+        if isinstance(plain, TransportError):
+            raise plain
+        self._may_be_tls = False
+        return plain
+
+    def head_manifest(self, repository: str, reference: str, *, writing: bool = False) -> Digest | None:
+        """The digest that a tag names (or that is held); None where it is not there. One request, where the registry
+        tells the digest in the answer's header. With `writing` it is asked as one who will push next.
+        """
+        response = self.request(
+            f"look up {repository}:{reference}",
+            "HEAD",
+            f"/v2/{repository}/manifests/{reference}",
+            scopes=push(repository) if writing else pull(repository),
+            expected=(200, 404, 405),
+            headers={"Accept": ACCEPT},
+        )
+        if response.status == 404:
+            return None
+        told = _digest(response.headers.get("Docker-Content-Digest"))
+        if response.status == 200 and told is not None:
+            return told
+        found = self.get_manifest(repository, reference)
+        return None if found is None else Digest.of(found)
+
+    def get_manifest(self, repository: str, reference: str) -> bytes | None:
+        """A manifest or an index as it is stored; None where it is not there. Verified where the reference is a digest."""
+        doing = f"read {repository}:{reference}"
+        response = self.request(
+            doing,
+            "GET",
+            f"/v2/{repository}/manifests/{reference}",
+            scopes=pull(repository),
+            expected=(200, 404),
+            headers={"Accept": ACCEPT},
+        )
+        if response.status == 404:
+            return None
+        wanted = _digest(reference) or _digest(response.headers.get("Docker-Content-Digest"))
+        if wanted is not None and not _matches(wanted, response.content):
+            raise RegistryError(f"cannot {doing} at {self.host}: the content is not what its digest says")
+        return response.content
+
+    def put_manifest(self, repository: str, reference: str, content: bytes, media_type: str, digest: Digest) -> None:
+        """Stores a manifest under a digest or a tag, and compares what the registry says it stored."""
+        doing = f"push {repository}:{reference}"
+        response = self.request(
+            doing,
+            "PUT",
+            f"/v2/{repository}/manifests/{reference}",
+            scopes=push(repository),
+            expected=(200, 201, 202),
+            headers={"Content-Type": media_type},
+            body=content,
+        )
+        told = response.headers.get("Docker-Content-Digest")
+        if told is not None and told != digest:
+            raise RegistryError(f"cannot {doing} at {self.host}: it stored another content than was sent")
+
+    def has_blob(self, repository: str, blob: Descriptor) -> bool:
+        """Whether a repository holds a blob."""
+        response = self.request(
+            f"look up a layer of {repository}",
+            "HEAD",
+            f"/v2/{repository}/blobs/{blob.digest}",
+            scopes=push(repository),
+            expected=(200, 404),
+        )
+        # Some registries leave the length out of an answer to HEAD; one that tells another is not to be relied on.
+        length = response.headers.get("Content-Length")
+        return response.status == 200 and (not length or length == str(blob.size))
+
+    def fetch_blob(self, repository: str, blob: Descriptor, store: BlobStore, progress: Callable[[int], None]) -> None:
+        """Brings a blob into the store: size first, then digest; nothing of it is kept unless both are right.
+
+        `progress` is called with the bytes of each piece, and with what is lost as a negative number. May be called
+        with a blob that is there.
+        """
+        if store.has(blob.digest, blob.size):
+            return
+        for attempt in range(self.patience.retries + 1):
+            try:
+                self._fetch_once(repository, blob, store, progress)
+                return
+            except RegistryError as error:
+                if not error.temporary or attempt == self.patience.retries:
+                    raise
+            self.patience.back_off(attempt)
+
+    def _fetch_once(self, repository: str, blob: Descriptor, store: BlobStore, progress: Callable[[int], None]) -> None:
+        doing = f"read {blob.digest.short} of {repository}"
+        response = self.request(
+            doing,
+            "GET",
+            f"/v2/{repository}/blobs/{blob.digest}",
+            scopes=pull(repository),
+            expected=(200,),
+            stream=True,
+            retries=0,
+        )
+        hasher = hashlib.new(blob.digest.algorithm)
+        received = 0
+        try:
+            with store.writer() as writer:
+                for part in response.chunks():
+                    self.patience.check()
+                    received += len(part)
+                    if received > blob.size:
+                        break
+                    hasher.update(part)
+                    writer.write(part)
+                    progress(len(part))
+                if received == blob.size and hasher.hexdigest() == blob.digest.hex:
+                    writer.commit(blob.digest)
+                    return
+        except TransportError as error:
+            progress(-received)
+            raise unreachable(doing, self.host, error) from None
+        finally:
+            response.close()
+        progress(-min(received, blob.size))
+        wrong = "its size is not" if received != blob.size else "its content is not"
+        # Too few bytes may be a proxy that gave up; anything else will be the same the next time.
+        raise RegistryError(f"cannot {doing} at {self.host}: {wrong} what the manifest says", temporary=received < blob.size)
+
+    def resolve(self, location: str, response: Response) -> str:
+        """A Location as a whole URL. A registry behind a proxy that ends TLS may call itself http: it stays https."""
+        url = urljoin(response.url, location)
+        if self._base.startswith("https:") and url.startswith("http:"):
+            parts = urlsplit(url)
+            if parts.hostname == urlsplit(self._base).hostname and parts.port in (None, 80):
+                url = parts._replace(scheme="https", netloc=urlsplit(self._base).netloc).geturl()
+        return url
+
+
+def pull(repository: str) -> tuple[str, ...]:
+    """The scopes of reading."""
+    return (f"repository:{repository}:pull",)
+
+
+def push(repository: str) -> tuple[str, ...]:
+    """The scopes of writing."""
+    return (f"repository:{repository}:pull,push",)
+
+
+def connect(host: Host, registry: str, settings: Registry | None = None) -> Client:
+    """A client for a registry's host, set up by a `[registries]` table: the given one, else one with the same host."""
+    if settings is None:
+        tables = host.config.registries.values()
+        settings = next((table for table in tables if table.url.partition("/")[0] == registry), Registry(url=registry))
+    ca: Path | None = host.root / settings.ca if settings.ca else None
+    http = Http(Patience(settings.retries, check=host.check), ca=ca)
+    return Client(registry, http=http, find=DockerCredentials(host.emit).find, plain_http=settings.plain_http)
+
+
+def _is_wrong_scheme(method: str, plain: Response | TransportError) -> bool:
+    """Whether this is how a port that speaks TLS takes plain http."""
+    if isinstance(plain, TransportError):
+        return plain.reason == "reset"
+    # An answer to HEAD has no body to read: there only https itself can tell.
+    return plain.status == 400 and (method == "HEAD" or _WRONG_SCHEME in plain.content.upper())
+
+
+def _digest(text: str | None) -> Digest | None:
+    try:
+        return Digest(text) if text else None
+    except ValueError:
+        return None
+
+
+def _matches(digest: Digest, content: bytes) -> bool:
+    return hashlib.new(digest.algorithm, content).hexdigest() == digest.hex

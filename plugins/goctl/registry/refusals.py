@@ -1,0 +1,94 @@
+"""What a registry refused, and why it could not be reached, as errors with something to do about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from goctl.errors import RegistryError
+from goctl.system.http import Response, TransportError
+from goctl.system.patience import TEMPORARY
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    code: str = ""
+    message: str = ""
+    detail: object = None
+
+
+class _Errors(msgspec.Struct, frozen=True):
+    errors: tuple[_Entry, ...] = ()
+    details: str = ""
+
+
+_LONGEST: Final = 300
+
+
+def refusal(doing: str, host: str, response: Response) -> RegistryError:
+    """The error for an answer that is not what was asked for. `doing` says what was tried ("push shop/api")."""
+    code, message = _said(response.content)
+    text = f"{host} refused to {doing}: {response.status}"
+    if code or message:
+        text += f" {' '.join(part for part in (code, message) if part)}"
+    return RegistryError(
+        text,
+        status=response.status,
+        code=code,
+        detail=message,
+        temporary=response.status in TEMPORARY,
+        hint=_hint(response.status, host),
+    )
+
+
+def _said(content: bytes) -> tuple[str, str]:
+    """Code and message of an error body (distribution-spec, "Error Codes"), shortened, on one line."""
+    try:
+        errors = msgspec.json.decode(content, type=_Errors)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "", ""
+    if not errors.errors:
+        return "", _one_line(errors.details)
+    first = errors.errors[0]
+    return _one_line(first.code), _one_line(first.message)
+
+
+def _one_line(text: str) -> str:
+    # A registry's words end up on a terminal: no control characters.
+    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return plain if len(plain) <= _LONGEST else plain[:_LONGEST] + "..."
+
+
+def _hint(status: int, host: str) -> str:
+    match status:
+        case 401:
+            return f"log in: docker login {host}"
+        case 403:
+            return f"this login may not do that; log in as one who may: docker login {host}"
+        case 404:
+            return "check the name; some registries want a repository to be made before it is pushed to"
+        case 413:
+            return "a proxy before the registry limits the size of uploads: raise its limit (nginx: client_max_body_size)"
+        case 429:
+            return "the registry limits how often it may be asked: wait, or log in for a higher limit"
+    return ""
+
+
+_REACHING: Final[dict[str, Callable[[str], str]]] = {
+    "refused": lambda host: f"check that {host} runs and may be reached from here",
+    "name": lambda _: "check the spelling and the network; a proxy is taken from HTTPS_PROXY",
+    "certificate": lambda _: 'name the certificate of its authority: `ca = "file.pem"` in its [registries] table',
+    "tls": lambda _: "if it speaks plain http, set `plain-http = true` in its [registries] table",
+    "timeout": lambda host: f"check that {host} may be reached from here",
+    "proxy": lambda _: "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+    "patience": lambda _: "the registry limits how often it may be asked: wait, or log in for a higher limit",
+}
+
+
+def unreachable(doing: str, host: str, error: TransportError) -> RegistryError:
+    """The error for a request that got no usable answer."""
+    hint = _REACHING.get(error.reason)
+    return RegistryError(
+        f"cannot {doing} at {host}: {error}", temporary=error.temporary, hint=hint(host) if hint is not None else ""
+    )

@@ -1,0 +1,209 @@
+"""A distribution-API registry in this process, for tests: it does what a registry does, and fails as it is told to.
+
+    with Registry() as registry:
+        registry.fault(method="PUT", path="*/blobs/*", status=503, retry_after="1")
+        push_to(f"{registry.address}/shop")
+        assert [request.method for request in registry.requests] == [...]
+
+It follows the OCI distribution-spec in all it offers: pull (with ranges), push (whole, in pieces, mounted), tags, deletes.
+Referrers are not among it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import secrets
+import socket
+import threading
+from collections.abc import Mapping
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import IO, Any, Literal, Self
+
+import msgspec
+
+from goctl.testing.holdings import Holdings
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A request that ended. `path` is without the query; `status` is 0 where no answer was sent."""
+
+    method: str
+    path: str
+    query: str
+    status: int
+    authorization: str = ""
+    at: float = 0.0
+
+
+class Fault(msgspec.Struct):
+    """What happens to requests whose method and path (without query) match the patterns; `times` counts down to 0.
+
+    `delay` waits that many seconds first. `cut` ends the connection after so many bytes of a request's body, or for a GET
+    after so many of the answer's. `lose_response` does what is asked for and then ends the connection. Otherwise, with a
+    `status`, that is the answer, with `headers` and `content`. With content and without a status, the content replaces
+    that of the real answer.
+    """
+
+    method: str = "*"
+    path: str = "*"
+    times: int = 1
+    status: int = 0
+    headers: Mapping[str, str] = {}
+    content: bytes | None = None
+    delay: float = 0.0
+    cut: int | None = None
+    lose_response: bool = False
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    registry: Registry
+
+    def __init__(self, address: tuple[str, int], handler: Any) -> None:
+        self._open: set[socket.socket] = set()
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Connections that clients, or faults, broke are no news."""
+
+    def drop_connections(self) -> None:
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+class Registry:
+    """A registry on 127.0.0.1, running from `with` to its end.
+
+    `folder` keeps contents in files instead of memory. `auth` asks for a login: `basic`, or `token` with a token service at
+    /token of the same server, which takes the password, or `identity_token` in a refresh_token grant. `token_uses` is how
+    many requests a token is good for (0: all). `realm` is what challenges name instead of that service.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: Path | None = None,
+        auth: Literal["", "basic", "token"] = "",
+        username: str = "user",
+        password: str = "password",  # noqa: S107 - a fake's
+        identity_token: str = "",
+        token_uses: int = 0,
+        realm: str = "",
+        port: int = 0,
+    ) -> None:
+        from goctl.testing.protocol import Handler
+
+        self.holdings = Holdings(folder)
+        self.uploads: dict[str, IO[bytes]] = {}
+        self.auth = auth
+        self.username = username
+        self.password = password
+        self.identity_token = identity_token
+        self.realm = realm
+        self._token_uses = token_uses
+        self._tokens: dict[str, tuple[int, frozenset[str]]] = {}
+        self._faults: list[Fault] = []
+        self._requests: list[Request] = []
+        self._guard = threading.Lock()
+        self._server = _Server(("127.0.0.1", port), Handler)
+        self._server.registry = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def address(self) -> str:
+        """`127.0.0.1:PORT`."""
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def requests(self) -> list[Request]:
+        """Every request so far, in the order they ended."""
+        with self._guard:
+            return list(self._requests)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._server.shutdown()
+        self._server.drop_connections()
+        self._server.server_close()
+        self._thread.join()
+
+    def forget_requests(self) -> None:
+        """Empties `requests`."""
+        with self._guard:
+            self._requests.clear()
+
+    def record(self, request: Request) -> None:
+        with self._guard:
+            self._requests.append(request)
+
+    def fault(
+        self,
+        *,
+        method: str = "*",
+        path: str = "*",
+        times: int = 1,
+        status: int = 0,
+        retry_after: str = "",
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        delay: float = 0.0,
+        cut: int | None = None,
+        lose_response: bool = False,
+    ) -> Fault:
+        """Declares what goes wrong (see Fault); faults are looked through in the order they were declared."""
+        told = dict(headers or {}) | ({"Retry-After": retry_after} if retry_after else {})
+        fault = Fault(method, path, times, status, told, content, delay, cut, lose_response)
+        with self._guard:
+            self._faults.append(fault)
+        return fault
+
+    def take_fault(self, method: str, path: str) -> Fault | None:
+        """The fault that this request meets, counted down."""
+        with self._guard:
+            for fault in self._faults:
+                if fault.times > 0 and fnmatch.fnmatchcase(method, fault.method) and fnmatch.fnmatchcase(path, fault.path):
+                    fault.times -= 1
+                    return fault
+        return None
+
+    def issue_token(self, scopes: frozenset[str]) -> str:
+        """A token for some scopes (`repository:NAME:ACTIONS`)."""
+        token = secrets.token_urlsafe(24)
+        with self._guard:
+            self._tokens[token] = (self._token_uses or 2**60, scopes)
+        return token
+
+    def use_token(self, token: str, needed: str) -> bool:
+        """Whether a token is good for a request that needs `repository:NAME:ACTION` (empty: for nothing in particular)."""
+        with self._guard:
+            left, scopes = self._tokens.get(token, (0, frozenset()))
+            self._tokens[token] = (left - 1, scopes)
+        name, _, action = needed.rpartition(":")
+        granted = {
+            action for scope in scopes if scope.rpartition(":")[0] == name for action in scope.rpartition(":")[2].split(",")
+        }
+        return left > 0 and (not needed or action in granted)
+
+    def expire_tokens(self) -> None:
+        """Makes every token issued so far invalid."""
+        with self._guard:
+            self._tokens.clear()
+
+    def tags(self, repository: str) -> dict[str, str]:
+        """The digests that a repository's tags name."""
+        with self.holdings.guard:
+            return dict(self.holdings.repository(repository).tags)
