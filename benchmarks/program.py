@@ -109,9 +109,9 @@ def commands() -> list[Command]:
         Command("server", ("web",)),
         Command("tool", ("web", "flags")),
         Command("rpc", ("web", "metrics", "rpc")),
-        Command("google", ("web", "rpc", *google)),
+        Command("google", ("web", "metrics", "rpc", "cluster", *google)),
         Command("operator", ("web", "metrics", "cluster", "operator")),
-        Command("storage", ("web", "aws0")),
+        Command("storage", ("web", "metrics", "flags", "cluster", "aws0")),
         Command("console", ("web", "metrics", "flags", "rpc", "cluster", "operator", "aws1")),
     ]
 
