@@ -35,7 +35,7 @@ REQUIRE = {
 
 #: Packages below github.com/aws/aws-sdk-go/service, the largest first.
 AWS = """
-ec2 sagemaker quicksight connect glue iot securityhub rds ssm s3 lexmodelsv2 lightsail medialive iam mediaconvert pinpoint
+ec2 sagemaker quicksight connect glue lexmodelsv2 lightsail medialive iam mediaconvert pinpoint
 redshift gamelift cloudfront configservice
 """.split()
 
@@ -64,7 +64,7 @@ class Command(msgspec.Struct, frozen=True):
 
 
 def areas() -> dict[str, tuple[Keep, ...]]:
-    """The internal packages and what each keeps. Ten services at most in one, as people split such code."""
+    """The internal packages and what each keeps. A few services in each, as people split such code."""
     made: dict[str, tuple[Keep, ...]] = {
         "web": (Keep("net/http", "http", "ListenAndServe"), Keep("html/template", "template", "New")),
         "metrics": (Keep("github.com/prometheus/client_golang/prometheus/promhttp", "promhttp", "Handler"),),
@@ -87,7 +87,7 @@ def areas() -> dict[str, tuple[Keep, ...]]:
             Keep("k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset", "apiextensions", "NewForConfig"),
         ),
     }
-    for number, names in enumerate(_batched(AWS, 10)):
+    for number, names in enumerate(_batched(AWS, 5)):
         made[f"aws{number}"] = tuple(Keep(f"github.com/aws/aws-sdk-go/service/{name}", name, "New") for name in names)
     for number, names in enumerate(_batched(GOOGLE, 12)):
         made[f"google{number}"] = tuple(
@@ -112,7 +112,7 @@ def commands() -> list[Command]:
         Command("google", ("web", "metrics", "rpc", "cluster", *google)),
         Command("operator", ("web", "metrics", "cluster", "operator")),
         Command("storage", ("web", "metrics", "flags", "cluster", "aws0")),
-        Command("console", ("web", "metrics", "flags", "rpc", "cluster", "operator", "aws1")),
+        Command("console", ("web", "metrics", "flags", "rpc", "cluster", "operator", "aws1", "aws2")),
     ]
 
 
