@@ -142,20 +142,45 @@ class Bases(Protocol):
 class Host(Protocol):
     """What goctl hands to an engine or a destination."""
 
-    root: Path
-    """The folder of goctl.toml; every relative path counts from it."""
-    module: Path
-    """The folder of go.mod (`go.directory`)."""
-    config: Config
-    dist: Path
-    """Where programs are left: `dist/TARGET/PLATFORM/NAME`."""
-    scratch: Path
-    """A folder for unfinished work, on the same disk as `dist`."""
-    blobs: BlobStore
-    memo: Memo
-    bases: Bases
-    emit: Emit
-    jobs: int
+    @property
+    def root(self) -> Path:
+        """The folder of goctl.toml; every relative path counts from it."""
+        ...
+
+    @property
+    def module(self) -> Path:
+        """The folder of go.mod (`go.directory`)."""
+        ...
+
+    @property
+    def dist(self) -> Path:
+        """Where programs are left: `dist/TARGET/PLATFORM/NAME`."""
+        ...
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for unfinished work, on the same disk as `dist`."""
+        ...
+
+    @property
+    def config(self) -> Config: ...
+
+    @property
+    def blobs(self) -> BlobStore: ...
+
+    @property
+    def memo(self) -> Memo: ...
+
+    @property
+    def bases(self) -> Bases: ...
+
+    @property
+    def emit(self) -> Emit: ...
+
+    @property
+    def jobs(self) -> int:
+        """How many things to do at once."""
+        ...
 
     def toolchain(self) -> Toolchain:
         """The Go toolchain of this project, found when first asked for."""

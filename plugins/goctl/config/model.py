@@ -37,7 +37,9 @@ class Project(Table, frozen=True):
     ] = ""
     version: Annotated[
         Text,
-        _doc("`git` (git describe), `file:PATH` (the first line of a file) or the version itself.", examples=["git", "1.4.0"]),
+        _doc(
+            "`git` (git describe), `file:PATH` (the first line of a file) or the version itself.", examples=["git", "1.4.0"]
+        ),
     ] = "git"
 
 
@@ -59,9 +61,7 @@ class Go(Table, frozen=True):
     proxy: Annotated[Strings, _doc("GOPROXY, in order.", examples=[["https://proxy.example.com", "direct"]])] = ()
     private: Annotated[Strings, _doc("GOPRIVATE: patterns of modules fetched directly.", examples=[["example.com/*"]])] = ()
     env: Annotated[Map, _doc("Environment of every go command.", examples=[{"GOFLAGS": "-mod=readonly"}])] = {}
-    generate: Annotated[
-        Strings, _doc("Packages the `generate` stage runs `go generate` for.", examples=[["./..."]])
-    ] = ()
+    generate: Annotated[Strings, _doc("Packages the `generate` stage runs `go generate` for.", examples=[["./..."]])] = ()
 
 
 class PlatformSettings(Table, frozen=True):
@@ -74,7 +74,9 @@ class PlatformSettings(Table, frozen=True):
 class Platforms(msgspec.Struct, frozen=True, kw_only=True):
     """Which platforms are built for, and what is different on each."""
 
-    default: Annotated[Strings, _doc("The platforms of targets that name none.", examples=[["linux/amd64", "linux/arm/v7"]])] = (
+    default: Annotated[
+        Strings, _doc("The platforms of targets that name none.", examples=[["linux/amd64", "linux/arm/v7"]])
+    ] = (
         "linux/amd64",
         "linux/arm64",
     )
@@ -102,7 +104,9 @@ class ImageDefaults(Table, frozen=True):
     ] = 0
     user: Annotated[
         Text | None,
-        _doc("User (and group) the program runs as. Default: the base's; `nonroot` (65532) on `static`.", examples=["nonroot"]),
+        _doc(
+            "User (and group) the program runs as. Default: the base's; `nonroot` (65532) on `static`.", examples=["nonroot"]
+        ),
     ] = None
     working_directory: Annotated[Text | None, _doc("Where the program starts.", examples=["/srv"])] = None
     env: Annotated[Map, _doc("Environment in the container; templates are filled in.", examples=[{"LANG": "C.UTF-8"}])] = {}
@@ -114,13 +118,16 @@ class ImageDefaults(Table, frozen=True):
 class Image(ImageDefaults, frozen=True):
     """One target's image."""
 
-    repository: Annotated[Text, _doc("Its name below each registry's address; by default the target's.", examples=["api"])] = ""
+    repository: Annotated[
+        Text, _doc("Its name below each registry's address; by default the target's.", examples=["api"])
+    ] = ""
     assets: Annotated[
         Map,
         _doc("Files and folders to add: path in the project = path in the image.", examples=[{"web/dist": "/srv/www"}]),
     ] = {}
     entrypoint: Annotated[
-        Strings | None, _doc("What the container starts. Default: the first package's program.", examples=[["/usr/local/bin/api"]])
+        Strings | None,
+        _doc("What the container starts. Default: the first package's program.", examples=[["/usr/local/bin/api"]]),
     ] = None
     command: Annotated[Strings, _doc("Default arguments.", examples=[["--help"]])] = ()
 
@@ -137,7 +144,7 @@ class Target(Table, frozen=True):
     platforms: Annotated[Strings, _doc("Its platforms; by default `platforms.default`.", examples=[["linux/amd64"]])] = ()
     ldflags: Annotated[
         Strings,
-        _doc("Flags of the linker. Version and commit are allowed with `stamp = \"binary\"`.", examples=[["-s", "-w"]]),
+        _doc('Flags of the linker. Version and commit are allowed with `stamp = "binary"`.', examples=[["-s", "-w"]]),
     ] = ()
     build_tags: Annotated[Strings, _doc("Build constraints that hold.", examples=[["netgo"]])] = ()
     flags: Annotated[Strings, _doc("More flags of `go build`.", examples=[["-gcflags=all=-l"]])] = ()
@@ -196,6 +203,4 @@ class Config(Table, frozen=True):
     publish: Publish = Publish()
     release: Release = Release()
     engines: Annotated[dict[str, dict[str, Any]], _doc("Settings of engines that installed packages bring.")] = {}
-    profiles: Annotated[
-        dict[str, dict[str, Any]], _doc("Settings that replace others when `--profile NAME` is given.")
-    ] = {}
+    profiles: Annotated[dict[str, dict[str, Any]], _doc("Settings that replace others when `--profile NAME` is given.")] = {}

@@ -28,7 +28,9 @@ def _known(name: str) -> str:
     if name in KNOWN or _VARIABLE.match(name):
         return name
     close = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.5)
-    hint = f"did you mean {{{close[0]}}}?" if close else f"known are {', '.join(f'{{{one}}}' for one in KNOWN)}, {{env.NAME}}"
+    hint = (
+        f"did you mean {{{close[0]}}}?" if close else f"known are {', '.join(f'{{{one}}}' for one in KNOWN)}, {{env.NAME}}"
+    )
     raise ValueError(f"{{{name}}} is unknown; {hint}")
 
 

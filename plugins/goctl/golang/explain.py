@@ -18,7 +18,8 @@ class _Package(msgspec.Struct):
     module: str
 
 
-_Detail = dict[str, _Package]
+#: What a listing knows of each package, by import path.
+Detail = dict[str, _Package]
 
 
 def source_changes(host: Host, step: CompileStep, before: str) -> list[str]:
@@ -30,7 +31,7 @@ def source_changes(host: Host, step: CompileStep, before: str) -> list[str]:
     return difference(old, new, step.import_path)
 
 
-def difference(old: _Detail, new: _Detail, main: str) -> list[str]:
+def difference(old: Detail, new: Detail, main: str) -> list[str]:
     """One sentence for each file, package or module that is different in what `main` imports."""
     was, now = _below(old, main), _below(new, main)
     said: dict[str, None] = {}
@@ -64,7 +65,7 @@ def _version(module: str) -> str:
     return " ".join(word for word in module.split() if not word.startswith("h1:"))
 
 
-def _below(detail: _Detail, main: str) -> set[str]:
+def _below(detail: Detail, main: str) -> set[str]:
     found: set[str] = set()
     waiting = [main] if main in detail else []
     while waiting:
@@ -75,7 +76,7 @@ def _below(detail: _Detail, main: str) -> set[str]:
     return found
 
 
-def _detail_of(host: Host, source: str) -> _Detail | None:
+def _detail_of(host: Host, source: str) -> Detail | None:
     """The detail of the listing in which a main package had this digest."""
     content = next((detail for digest, detail in DETAILS.items() if digest == source), None)
     if content is None:
@@ -84,6 +85,6 @@ def _detail_of(host: Host, source: str) -> _Detail | None:
     if content is None:
         return None
     try:
-        return from_json(content, _Detail)
+        return from_json(content, Detail)
     except ValueError:
         return None

@@ -85,19 +85,23 @@ def folders(module: Path, patterns: Iterable[str], packages: Sequence[Package]) 
 
 
 def embed_folders(folder: str, pattern: str) -> list[str]:
-    """The folders in which a new file could be matched by an embed pattern: every folder that a beginning of the pattern
-    matches, and all folders below one that the whole pattern does."""
-    pattern = pattern.removeprefix("all:")
-    parts = pattern.split("/")
-    found = [folder]
-    for depth in range(1, len(parts) + 1):
-        for path in glob.glob("/".join(parts[:depth]), root_dir=folder, include_hidden=True):
-            full = os.path.join(folder, path)
-            if os.path.isdir(full):
-                found.append(full)
-                if depth == len(parts):
-                    found += [below for below, _, _ in os.walk(full)]
+    """The folders in which a new name could be matched by an embed pattern: those that a part of it with wildcards leads
+    to, and all below one that the whole pattern matches."""
+    parts = pattern.removeprefix("all:").split("/")
+    found = []
+    for depth in range(len(parts)):
+        # What no wildcard leads to is there already, or go would have refused the pattern.
+        if glob.has_magic("/".join(parts[: depth + 1])):
+            found += [folder] if depth == 0 else _matching(folder, "/".join(parts[:depth]))
+    for whole in _matching(folder, "/".join(parts)):
+        found += [below for below, _, _ in os.walk(whole)]
     return found
+
+
+def _matching(folder: str, pattern: str) -> list[str]:
+    """Folders below a folder that a pattern matches."""
+    paths = (os.path.join(folder, path) for path in glob.glob(pattern, root_dir=folder, include_hidden=True))
+    return [path for path in paths if os.path.isdir(path)]
 
 
 def module_files(module: Path, packages: Sequence[Package], work: str | None) -> tuple[list[str], list[str]]:

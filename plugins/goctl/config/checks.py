@@ -1,0 +1,243 @@
+"""What types cannot say: names, paths, references, flags and templates that no plan could be made from."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from pathlib import Path
+
+from goctl.config.convert import Problems, suggestion
+from goctl.config.flags import check_environment, check_flags
+from goctl.config.model import Config, Image, ImageDefaults, Registry, Target
+from goctl.config.template import names
+from goctl.values import ImageRef, Platform, is_host, is_repository, is_tag
+
+Where = tuple[str, ...]
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\Z")
+_SCHEME = re.compile(r"([a-z][a-z0-9+-]*):(.*)\Z", re.DOTALL)
+_STAMPED = ("version", "git.sha", "git.short", "git.branch", "date")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def check(config: Config, root: Path, problems: Problems) -> None:
+    """Adds a problem for everything in a configuration that cannot be carried out."""
+    _name(config.project.name or "x", ("project", "name"), problems)
+    _inside(config.go.directory, ("go", "directory"), root, problems)
+    _inside(config.release.dist, ("release", "dist"), root, problems)
+    check_environment(config.go.env, ("go", "env"), problems)
+    for number, value in enumerate((*config.go.proxy, *config.go.private)):
+        if _CONTROL.search(value) or "," in value or " " in value:
+            problems.add(
+                ("go",), f"{value!r} in proxy or private holds a comma or a space", hint=f"write entry {number + 1} alone"
+            )
+    if re.match(r"-", config.go.toolchain):
+        problems.add(("go", "toolchain"), f"{config.go.toolchain!r} is no path", expected="auto, a constraint or a path")
+    for pattern in config.go.generate:
+        _package(pattern, ("go", "generate"), problems)
+    _platforms(config.platforms.default, ("platforms", "default"), problems)
+    for name, settings in config.platforms.settings.items():
+        check_environment(settings.env, ("platforms", name, "env"), problems)
+        if settings.base is not None:
+            _base(settings.base, ("platforms", name, "base"), problems)
+    _image_defaults(config.image, ("image",), problems)
+    for name, target in config.targets.items():
+        _target(name, target, root, problems)
+    for name, registry in config.registries.items():
+        _registry(name, registry, root, problems)
+    _publish(config, problems)
+
+
+def _target(name: str, target: Target, root: Path, problems: Problems) -> None:
+    where: Where = ("targets", name)
+    _name(name, where, problems)
+    if not target.packages:
+        problems.add((*where, "packages"), "is empty", expected="at least one main package")
+    programs: dict[str, str] = {}
+    for pattern in target.packages:
+        _package(pattern, (*where, "packages"), problems)
+        program = pattern.rstrip("/").rsplit("/", 1)[-1].lower()
+        if "..." not in pattern and program != ".":
+            if program in programs:
+                problems.add(
+                    (*where, "packages"),
+                    f"{programs[program]} and {pattern} would both be called {program!r}",
+                    hint="put them into two targets, or rename one folder",
+                )
+            programs[program] = pattern
+    _platforms(target.platforms, (*where, "platforms"), problems)
+    check_flags(target.flags, (*where, "flags"), problems)
+    check_environment(target.env, (*where, "env"), problems)
+    for tag in target.build_tags:
+        if not re.fullmatch(r"[A-Za-z0-9_.]+", tag):
+            problems.add((*where, "build-tags"), f"{tag!r} is no build tag", expected="letters, digits, _ and .")
+    allowed = target.stamp == "binary"
+    for flag in target.ldflags:
+        _template(flag, (*where, "ldflags"), problems, None if allowed else 'stamp = "binary"')
+        if _CONTROL.search(flag):
+            problems.add((*where, "ldflags"), "a flag holds a line break or another control character")
+    if isinstance(target.image, Image):
+        _image(target, target.image, (*where, "image"), root, problems)
+
+
+def _image(target: Target, image: Image, where: Where, root: Path, problems: Problems) -> None:
+    _image_defaults(image, where, problems)
+    if image.repository:
+        _template(image.repository, (*where, "repository"), problems, refuse=("platform",))
+        if not is_repository(_sample(image.repository)):
+            problems.add((*where, "repository"), f"{image.repository!r} is no repository", expected="lower-case name/name")
+    for source, path in image.assets.items():
+        _inside(source, (*where, "assets", source), root, problems)
+        if not path.startswith("/") or ".." in path.split("/") or _CONTROL.search(path) or "\\" in path:
+            problems.add(
+                (*where, "assets", source), f"{path!r} is no path in an image", expected="an absolute path like /srv/www"
+            )
+    for name, value in image.env.items():
+        _template(value, (*where, "env", name), problems, None if target.stamp == "binary" else 'stamp = "binary"')
+    for kind in ("labels", "annotations"):
+        for name, value in getattr(image, kind).items():
+            stamped = None if target.stamp != "none" else 'stamp = "label" (or "binary")'
+            _template(value, (*where, kind, name), problems, stamped)
+    for part in (*(image.entrypoint or ()), *image.command):
+        if "\0" in part:
+            problems.add(where, "an argument holds a NUL")
+
+
+def _image_defaults(image: ImageDefaults, where: Where, problems: Problems) -> None:
+    _base(image.base, (*where, "base"), problems)
+    most = {"gzip": 9, "zstd": 19}[image.compression]
+    if image.compression_level > most:
+        problems.add((*where, "compression-level"), f"{image.compression_level} is too high", expected=f"1 to {most}")
+    for port in image.ports:
+        _port(port, (*where, "ports"), problems)
+    if image.working_directory is not None and not posixpath.isabs(image.working_directory):
+        problems.add((*where, "working-directory"), f"{image.working_directory!r} is relative", expected="an absolute path")
+    for kind in ("env", "labels", "annotations"):
+        for name, value in getattr(image, kind).items():
+            if not name or _CONTROL.search(name) or (kind == "env" and "=" in name):
+                problems.add((*where, kind, name), f"{name!r} is no name", expected="text without = and control characters")
+            if "\0" in value:
+                problems.add((*where, kind, name), "its value holds a NUL")
+            _template(value, (*where, kind, name), problems)
+    if image.user is not None and not re.fullmatch(r"[A-Za-z0-9_.-]+(:[A-Za-z0-9_.-]+)?", image.user):
+        problems.add((*where, "user"), f"{image.user!r} is no user", expected="NAME, UID, or either with :GROUP")
+
+
+def _registry(name: str, registry: Registry, root: Path, problems: Problems) -> None:
+    where: Where = ("registries", name, "url")
+    _name(name, where[:2], problems)
+    if registry.ca and not os.path.isabs(registry.ca):
+        _inside(registry.ca, (*where[:2], "ca"), root, problems)
+    url = registry.url
+    if "@" in url:
+        # Whatever stands before it may be a password: the text is not repeated.
+        problems.add(where, "it holds a user name or password", hint="`docker login` keeps credentials; take them out")
+        return
+    if url.startswith(("http://", "https://")):
+        hint = "write host/path" + (", and plain-http = true" if url.startswith("http:") else "")
+        problems.add(where, f"{url!r} begins with a scheme of the web", hint=hint)
+        return
+    match = _SCHEME.match(url)
+    if match and not re.match(r"\d+(/|\Z)", match[2]):
+        if match[1] == "oci-layout":
+            _inside(match[2], where, root, problems)
+        elif not match[2]:
+            problems.add(where, f"{url!r} has no address", expected="SCHEME:ADDRESS")
+        return
+    host, _, path = url.partition("/")
+    if not is_host(host) or (path and not is_repository(path.rstrip("/"))):
+        problems.add(where, f"{url!r} is no registry", expected="host[:port]/path in lower case, or oci-layout:DIR")
+
+
+def _publish(config: Config, problems: Problems) -> None:
+    registries = config.registries or {"local": None}
+    for name in config.publish.to:
+        if name not in registries:
+            problems.add(("publish", "to"), f"{name!r} is no registry", hint=suggestion(name, registries))
+    for tag in config.publish.tags:
+        _template(tag, ("publish", "tags"), problems, refuse=("platform",))
+        if not is_tag(_sample(tag)):
+            problems.add(("publish", "tags"), f"{tag!r} is no tag", expected="up to 128 letters, digits, _ . -")
+    if not config.publish.tags:
+        problems.add(("publish", "tags"), "is empty", expected="at least one tag")
+
+
+def _name(name: str, where: Where, problems: Problems) -> None:
+    if not _NAME.match(name) or ".." in name:
+        problems.add(where, f"{name!r} is no name", expected="lower-case letters, digits, and . _ - between them")
+
+
+def _platforms(texts: tuple[str, ...], where: Where, problems: Problems) -> None:
+    seen: dict[str, str] = {}
+    for text in texts:
+        try:
+            platform = str(Platform.parse(text))
+        except ValueError as error:
+            problems.add(where, str(error))
+            continue
+        if platform in seen:
+            problems.add(where, f"{seen[platform]!r} and {text!r} are the same platform", hint="remove one of them")
+        seen[platform] = text
+
+
+def _package(pattern: str, where: Where, problems: Problems) -> None:
+    if not pattern or pattern.startswith("-") or _CONTROL.search(pattern) or "\\" in pattern or "@" in pattern:
+        problems.add(
+            where, f"{pattern!r} is no package", expected='"./cmd/api", an import path or a pattern like "./cmd/..."'
+        )
+    elif ".." in [part for part in pattern.split("/") if part != "..."]:
+        problems.add(where, f"{pattern!r} leaves the module", hint="set go.directory to the module's folder")
+    elif os.path.isabs(pattern):
+        problems.add(where, f"{pattern!r} is absolute", expected="a path from go.mod's folder, as ./cmd/api")
+
+
+def _inside(path: str, where: Where, root: Path, problems: Problems) -> None:
+    """A path that stays in the project, by its text; links are looked at when it is used."""
+    flat = path.replace("\\", "/")
+    base = os.path.normpath(root)
+    full = os.path.normpath(os.path.join(base, flat))
+    stays = full == base or full.startswith(base.rstrip(os.sep) + os.sep)
+    if not path or _CONTROL.search(path):
+        problems.add(where, f"{path!r} is no path", expected="a path below goctl.toml's folder")
+    elif os.path.isabs(flat) or re.match(r"[A-Za-z]:", flat) or not stays:
+        problems.add(where, f"{path!r} leaves the project's folder", expected="a path below goctl.toml's folder")
+
+
+def _base(text: str, where: Where, problems: Problems) -> None:
+    if text in ("scratch", "static") or text.startswith("oci-layout:"):
+        return
+    try:
+        ImageRef.parse(text)
+    except ValueError as error:
+        problems.add(where, str(error), expected="scratch, static, or an image reference")
+
+
+def _port(port: int | str, where: Where, problems: Problems) -> None:
+    match = re.fullmatch(r"(\d{1,5})(?:/(tcp|udp|sctp))?", str(port))
+    if match is None or not 1 <= int(match[1]) <= 65535:
+        problems.add(where, f"{port!r} is no port", expected='1 to 65535, or as text "53/udp"')
+
+
+def _template(text: str, where: Where, problems: Problems, needs: str | None = None, refuse: tuple[str, ...] = ()) -> None:
+    """Known names only. With `needs`, version and commit are an error that says which setting would allow them."""
+    try:
+        found = names(text)
+    except ValueError as error:
+        problems.add(where, str(error))
+        return
+    for name in found:
+        if name in refuse:
+            problems.add(where, f"{{{name}}} has no value here: a name stands for all platforms")
+        elif needs is not None and name in _STAMPED:
+            problems.add(
+                where,
+                f"{{{name}}} would change with every commit",
+                expected=needs,
+                hint="without it, unchanged code keeps its digests",
+            )
+
+
+def _sample(text: str) -> str:
+    """A template with something harmless in place of its names, to look at the rest."""
+    return re.sub(r"\{[^{}]*\}", "x", text)

@@ -1,0 +1,154 @@
+"""Plain values to typed tables, every problem collected: msgspec converts each field by itself, for it stops at the first
+error of what it is given, and knows no lines."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+from msgspec.structs import FieldInfo
+
+from goctl.errors import Location, Problem
+from goctl.values import to_json
+
+Path = tuple[str, ...]
+
+
+class Problems:
+    """What is wrong, with the path of the setting it is about. `place` turns a path into a location when one is asked for."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[Path, str], tuple[str, str]] = {}
+
+    def add(self, path: Path, message: str, *, expected: str = "", hint: str = "") -> None:
+        self.found.setdefault((path, message), (expected, hint))
+
+    def located(self, place: typing.Callable[[Path], Location]) -> list[Problem]:
+        """All of them, in the order of the file."""
+        problems = [
+            Problem(f"{dotted(path)}: {message}" if path else message, place(path), expected, hint)
+            for (path, message), (expected, hint) in self.found.items()
+        ]
+        return sorted(problems, key=lambda problem: (problem.location or Location(""), problem.message))
+
+
+def dotted(path: Iterable[str]) -> str:
+    """A path as goctl.toml would write it."""
+    return ".".join(part if part.replace("-", "").replace("_", "").isalnum() else f'"{part}"' for part in path)
+
+
+def table(kind: type[msgspec.Struct], raw: Any, path: Path, problems: Problems) -> Any:
+    """A table of goctl.toml; None when a part of it is wrong."""
+    if not isinstance(raw, Mapping):
+        problems.add(path, f"{_shown(raw)} is no table", expected="a table")
+        return None
+    fields = known_fields(kind)
+    values: dict[str, Any] = {}
+    before = len(problems.found)
+    for key, value in raw.items():
+        if key not in fields:
+            problems.add((*path, key), "unknown setting", expected="", hint=suggestion(key, fields))
+            continue
+        values[fields[key].name] = _field(fields[key], value, (*path, key), problems)
+    for key, field in fields.items():
+        if key not in raw and field.required:
+            problems.add((*path, key), "is missing", expected=words(field.type), hint=f"add `{key}`")
+    return kind(**values) if len(problems.found) == before else None
+
+
+def tables(kind: type[msgspec.Struct], raw: Any, path: Path, problems: Problems) -> dict[str, Any]:
+    """A table of tables, by name. Those that are wrong are left out."""
+    if not isinstance(raw, Mapping):
+        problems.add(path, f"{_shown(raw)} is no table", expected="a table of tables")
+        return {}
+    found = {name: table(kind, value, (*path, name), problems) for name, value in raw.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+@cache
+def known_fields(kind: type[msgspec.Struct]) -> dict[str, FieldInfo]:
+    """The fields of a table by the names they have in the file."""
+    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
+
+
+def _field(field: FieldInfo, value: Any, path: Path, problems: Problems) -> Any:
+    inner = _struct_in(field.type)
+    if inner is not None and isinstance(value, Mapping):
+        return table(inner, value, path, problems)
+    try:
+        return msgspec.convert(value, field.type)
+    except msgspec.ValidationError:
+        problems.add(path, f"{_shown(value)} will not do", expected=words(field.type), hint=_choice(field.type, value))
+        return None
+
+
+def _struct_in(kind: Any) -> type[msgspec.Struct] | None:
+    for part in _parts(kind):
+        if isinstance(part, type) and issubclass(part, msgspec.Struct):
+            return part
+    return None
+
+
+def _parts(kind: Any) -> tuple[Any, ...]:
+    if typing.get_origin(kind) is typing.Annotated:
+        return _parts(typing.get_args(kind)[0])
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return tuple(part for each in typing.get_args(kind) for part in _parts(each))
+    return (kind,)
+
+
+def words(kind: Any) -> str:
+    """A type as a person would say it."""
+    if typing.get_origin(kind) is typing.Annotated:
+        inner, *metas = typing.get_args(kind)
+        bounds = next((f" from {m.ge} to {m.le}" for m in metas if isinstance(m, msgspec.Meta) and m.le is not None), "")
+        return words(inner) + bounds
+    parts = [part for part in _parts(kind) if part is not type(None)]
+    return " or ".join(dict.fromkeys(_word(part) for part in parts))
+
+
+def _word(kind: Any) -> str:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(str(value) for value in arguments)
+    if origin is tuple:
+        return f"a list of {words(arguments[0])}s".replace("one of", "the words")
+    if origin is dict:
+        return "a table" if arguments[1] is Any else f"a table of {words(arguments[1])}s"
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return "a table"
+    return {str: "text", int: "whole number", bool: "true or false"}.get(kind, str(kind))
+
+
+def suggestion(key: str, known: Iterable[str]) -> str:
+    names = list(known)
+    close = difflib.get_close_matches(key.replace("_", "-"), names, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
+
+
+def _choice(kind: Any, value: Any) -> str:
+    choices = [
+        str(one) for part in _parts(kind) if typing.get_origin(part) is typing.Literal for one in typing.get_args(part)
+    ]
+    if typing.get_origin(_parts(kind)[0]) is tuple:
+        choices = [str(one) for one in typing.get_args(typing.get_args(_parts(kind)[0])[0])]
+        value = next((one for one in value if one not in choices), "") if isinstance(value, list) else value
+    close = difflib.get_close_matches(str(value), choices, n=1) if choices else []
+    return f"did you mean {close[0]!r}?" if close else ""
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else _plain(value)
+    return repr(text[:60]) if isinstance(value, str) else text[:60]
+
+
+def _plain(value: Any) -> str:
+    try:
+        return to_json(value).decode()
+    except (TypeError, NotImplementedError, ValueError, RecursionError):
+        return str(value)
