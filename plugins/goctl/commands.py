@@ -125,7 +125,10 @@ def _failed(error: GoctlError) -> Failed:
 
 
 def _more_signals() -> list[signal.Signals]:
-    return [signal.SIGBREAK] if sys.platform == "win32" else []
+    """Ctrl-Break, which only Windows has."""
+    if sys.platform == "win32":
+        return [signal.SIGBREAK]
+    return []
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ Path = tuple[str, ...]
 
 
 class Problems:
-    """What is wrong, with the path of the setting it is about. `place` turns a path into a location when one is asked for."""
+    """What is wrong, each with the path of the setting it is about."""
 
     def __init__(self) -> None:
         self.found: dict[tuple[Path, str], tuple[str, str]] = {}

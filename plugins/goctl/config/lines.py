@@ -19,7 +19,7 @@ def index(text: str) -> dict[Path, tuple[int, int]]:
     """Line and column, both from 1, of each key and table, by the parts of its dotted path."""
     found: dict[Path, tuple[int, int]] = {}
     scanner = _Scanner(text)
-    for path, position in scanner.keys():
+    for path, position in scanner.found():
         if path not in found:
             line = text.count("\n", 0, position) + 1
             found[path] = (line, position - (text.rfind("\n", 0, position) + 1) + 1)
@@ -31,7 +31,7 @@ class _Scanner:
         self._text = text
         self._at = 0
 
-    def keys(self) -> Iterator[tuple[Path, int]]:
+    def found(self) -> Iterator[tuple[Path, int]]:
         table: Path = ()
         while self._at < len(self._text):
             self._space()

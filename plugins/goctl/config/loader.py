@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from goctl.config import checks
 from goctl.config.convert import Problems, known_fields, suggestion, table, tables
 from goctl.config.discover import discover
@@ -30,7 +32,13 @@ from goctl.config.read import read
 from goctl.errors import ConfigError, Location
 from goctl.values import Platform
 
-_FIXED = {"project": Project, "go": Go, "image": ImageDefaults, "publish": Publish, "release": Release}
+_FIXED: dict[str, type[msgspec.Struct]] = {
+    "project": Project,
+    "go": Go,
+    "image": ImageDefaults,
+    "publish": Publish,
+    "release": Release,
+}
 _SECTIONS = (*_FIXED, "schema", "platforms", "targets", "registries", "engines", "profiles")
 
 
@@ -178,8 +186,6 @@ def _convert(tree: dict[str, Any], root: Path, source: _Source, problems: Proble
 
 def _complete(config: Config, tree: dict[str, Any], root: Path, source: _Source) -> Config:
     """What a file need not say: the project's name, its targets, a registry, repositories."""
-    import msgspec
-
     changes: dict[str, Any] = {}
     if not config.project.name:
         name = re.sub(r"[^a-z0-9._-]+", "-", root.name.lower()).strip("._-") or "project"
@@ -281,7 +287,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, ...], t
     if not wanted:
         return {}
     found: dict[tuple[str, ...], tuple[str, Any]] = {}
-    for section, kind in (*_FIXED.items(), ("platforms", Platforms)):
+    sections: dict[str, type[msgspec.Struct]] = {**_FIXED, "platforms": Platforms}
+    for section, kind in sections.items():
         for key, field in known_fields(kind).items():
             variable = f"GOCTL_{section}_{key}".upper().replace("-", "_")
             if variable in environment:

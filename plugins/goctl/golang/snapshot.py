@@ -83,7 +83,8 @@ def changed_since_listing(host: Host) -> list[str]:
 
 def compare(snapshot: Snapshot) -> tuple[list[str], list[str]]:
     """Paths whose content changed; and paths that only look different, or that stat could not tell about."""
-    changed, refreshed = [], []
+    changed: list[str] = []
+    refreshed: list[str] = []
     stat = os.stat
     for path, (known, digest, settled) in snapshot.files.items():
         try:
