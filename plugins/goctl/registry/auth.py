@@ -67,10 +67,23 @@ class Authorizer:
         self._renewing: dict[Scopes, threading.Lock] = {}
         self._headers: dict[Scopes, str] = {}
         self._basic = ""
+        self._secrets: set[str] = set()
 
     def header(self, scopes: Scopes) -> str:
         """The value to send with a request for these scopes; empty where none is known yet."""
         return self._headers.get(scopes, "") or self._basic
+
+    def mask(self, text: str) -> str:
+        """A text of the registry's, without the secrets it was sent."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
+
+    def _credentials(self) -> Credentials | None:
+        found = self._find(self._host)
+        if found is not None:
+            self._secrets.update(found.forms())
+        return found
 
     def renew(self, response: Response, scopes: Scopes, used: str) -> str:
         """A new value after a 401 to a request that was sent with `used`; empty where there is no other.
@@ -92,13 +105,13 @@ class Authorizer:
                 self._headers[scopes] = value
                 return "" if value == used else value
             if "basic" in challenges and not used:
-                credentials = self._find(self._host)
+                credentials = self._credentials()
                 self._basic = credentials.basic if credentials else ""
                 return self._basic
             return ""
 
     def _token(self, parameters: dict[str, str], asked: str, scopes: Scopes) -> str:
-        credentials = self._find(self._host)
+        credentials = self._credentials()
         if credentials and credentials.registry_token:
             return f"Bearer {credentials.registry_token.reveal()}"
         realm = parameters.get("realm", "")
@@ -106,7 +119,7 @@ class Authorizer:
         wanted = sorted({*scopes, *filter(None, (parameters.get("scope") or "").split(" "))})
         response = self._ask(realm, parameters.get("service", ""), wanted, credentials)
         if response.status != 200:
-            raise refusal("give a token", self._host, response)
+            raise refusal("give a token", self._host, response, self.mask)
         try:
             answer = msgspec.json.decode(response.content, type=_Answer)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -114,6 +127,7 @@ class Authorizer:
         token = answer.token or answer.access_token
         if not token or not token.isprintable():
             raise RegistryError(f"{self._host}: the token service answered without a token", status=response.status)
+        self._secrets.add(token)
         return f"Bearer {token}"
 
     def _ask(self, realm: str, service: str, scopes: list[str], credentials: Credentials | None) -> Response:

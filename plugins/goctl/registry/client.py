@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from goctl.registry.credentials import Credentials, DockerCredentials
 from goctl.registry.refusals import refusal, unreachable
 from goctl.system.addresses import is_loopback
 from goctl.system.http import Body, Http, Response, TransportError, origin
-from goctl.system.patience import Patience
+from goctl.system.patience import TEMPORARY, Patience
 from goctl.values import DOCKER_HUB, Descriptor, Digest
 
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
@@ -44,6 +44,7 @@ class Client:
         server = _HUB_SERVER if host == DOCKER_HUB else host
         # A registry on this machine rarely has a certificate; one that does says so at once.
         self._may_be_tls = not plain_http and is_loopback(urlsplit(f"//{server}").hostname or "")
+        self._settling = threading.Lock()
         self._base = f"{'http' if plain_http or self._may_be_tls else 'https'}://{server}"
 
     def request(
@@ -71,7 +72,7 @@ class Client:
                 response.load()
         except TransportError as error:
             raise unreachable(doing, self.host, error) from None
-        raise refusal(doing, self.host, response)
+        raise refusal(doing, self.host, response, self._auth.mask)
 
     def _authorized(
         self,
@@ -85,12 +86,11 @@ class Client:
     ) -> Response:
         used = ""
         for renewals in range(3):
-            url = path if "://" in path else self._base + path
-            own = origin(url) == origin(self._base)
+            own = "://" not in path or origin(path) == origin(self._base)
             # A Location that leads elsewhere carries its own authorization; ours stays with the registry.
             used = self._auth.header(scopes) if own else ""
             sent = {**headers, "Authorization": used} if used else dict(headers)
-            response = self._reach(method, url, sent, body, stream, retries)
+            response = self._reach(method, path, sent, body, stream, retries)
             if response.status != 401 or not own or renewals == 2:
                 return response
             if stream:
@@ -100,32 +100,57 @@ class Client:
         raise AssertionError("unreachable")
 
     def _reach(
-        self, method: str, url: str, headers: Mapping[str, str], body: Body, stream: bool, retries: int | None
+        self, method: str, path: str, headers: Mapping[str, str], body: Body, stream: bool, retries: int | None
     ) -> Response:
         """Sends, and finds out at the first answer whether a loopback registry speaks TLS."""
 
-        def send(url: str) -> Response:
+        def send(retries: int | None) -> Response:
+            url = path if "://" in path else self._base + path
             return self._http.request(method, url, headers=headers, body=body, stream=stream, retries=retries)
 
-        if not self._may_be_tls:
-            return send(url)
-        secure = "https" + self._base.removeprefix("http")
+        if self._may_be_tls:
+            with self._settling:  # the others wait for the first, and then know
+                if self._is_unsettled():
+                    return self._first(method, send, stream, retries)
+        return send(retries)
+
+    def _is_unsettled(self) -> bool:
+        return self._may_be_tls
+
+    def _first(self, method: str, send: Callable[[int], Response], stream: bool, retries: int | None) -> Response:
         plain: Response | TransportError
         try:
-            plain = send(url)
+            plain = send(0)
             if plain.status == 400 and stream:
                 plain.load()
         except TransportError as error:
             plain = error
         if _is_wrong_scheme(method, plain):
-            with contextlib.suppress(TransportError):
-                response = send(url.replace(self._base, secure, 1))
-                self._base, self._may_be_tls = secure, False
+            before = self._base
+            self._base = "https" + before.removeprefix("http")
+            try:
+                response = send(0)
+                self._may_be_tls = False
                 return response
+            except TransportError as error:
+                self._base = before
+                if error.reason == "certificate":  # it does speak TLS, and this is what keeps us from it
+                    raise
+        return self._settle(plain, send, retries)
+
+    def _settle(self, plain: Response | TransportError, again: Callable[[int], Response], retries: int | None) -> Response:
+        """What plain http came to: a first attempt that failed for a while is followed by the others."""
+        left = self.patience.retries if retries is None else retries
         if isinstance(plain, TransportError):
-            raise plain
-        self._may_be_tls = False
-        return plain
+            if not plain.temporary or not left:
+                raise plain
+        else:
+            self._may_be_tls = False
+            if plain.status not in TEMPORARY or not left:
+                return plain
+            plain.close()
+        self.patience.back_off(0)
+        return again(left - 1)
 
     def head_manifest(self, repository: str, reference: str, *, writing: bool = False) -> Digest | None:
         """The digest that a tag names (or that is held); None where it is not there. One request, where the registry

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -67,6 +68,16 @@ class Credentials(msgspec.Struct, frozen=True):
             return ""
         pair = f"{self.username}:{self.password.reveal()}".encode()
         return "Basic " + base64.b64encode(pair).decode("ascii")
+
+    def forms(self) -> list[str]:
+        """Every spelling a secret of these may turn up in when somebody repeats it: plain, base64, quoted for a URL."""
+        found = [self.basic.removeprefix("Basic ")] if self.basic else []
+        for secret in (self.password, self.identity_token, self.registry_token):
+            if secret:
+                plain = secret.reveal()
+                encoded = base64.b64encode(plain.encode()).decode("ascii")
+                found += [plain, encoded, encoded.rstrip("="), quote(plain), quote(plain, safe=""), quote_plus(plain)]
+        return found
 
 
 class _Auth(msgspec.Struct, frozen=True, rename="lower"):

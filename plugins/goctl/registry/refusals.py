@@ -26,9 +26,12 @@ class _Errors(msgspec.Struct, frozen=True):
 _LONGEST: Final = 300
 
 
-def refusal(doing: str, host: str, response: Response) -> RegistryError:
-    """The error for an answer that is not what was asked for. `doing` says what was tried ("push shop/api")."""
-    code, message = _said(response.content)
+def refusal(doing: str, host: str, response: Response, mask: Callable[[str], str]) -> RegistryError:
+    """The error for an answer that is not what was asked for. `doing` says what was tried ("push shop/api").
+
+    `mask` takes secrets out of a text: some servers repeat what they were sent.
+    """
+    code, message = (_one_line(mask(text)) for text in _said(response.content))
     text = f"{host} refused to {doing}: {response.status}"
     if code or message:
         text += f" {' '.join(part for part in (code, message) if part)}"
@@ -43,15 +46,15 @@ def refusal(doing: str, host: str, response: Response) -> RegistryError:
 
 
 def _said(content: bytes) -> tuple[str, str]:
-    """Code and message of an error body (distribution-spec, "Error Codes"), shortened, on one line."""
+    """Code and message of an error body (distribution-spec, "Error Codes")."""
     try:
         errors = msgspec.json.decode(content, type=_Errors)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return "", ""
     if not errors.errors:
-        return "", _one_line(errors.details)
+        return "", errors.details
     first = errors.errors[0]
-    return _one_line(first.code), _one_line(first.message)
+    return first.code, first.message
 
 
 def _one_line(text: str) -> str:

@@ -282,10 +282,10 @@ def _explain(error: Exception) -> TransportError:
         return TransportError("proxy", f"the proxy did not answer as one: {_cause(error)}", temporary=True)
     if isinstance(error, known.NameResolutionError):
         return TransportError("name", "the name cannot be resolved", temporary=True)
+    if isinstance(error, known.NewConnectionError):  # to urllib3 a kind of timeout, so asked about first
+        return TransportError("refused", _cause(error), temporary=True)
     if isinstance(error, known.ConnectTimeoutError | known.ReadTimeoutError | TimeoutError):
         return TransportError("timeout", "no answer in time", temporary=True)
-    if isinstance(error, known.NewConnectionError):
-        return TransportError("refused", _cause(error), temporary=True)
     if isinstance(error, known.SSLError | ssl.SSLError):
         text = _cause(error)
         return TransportError("certificate" if "CERTIFICATE" in text.upper() else "tls", text)

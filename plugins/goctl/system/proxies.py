@@ -12,7 +12,8 @@ def proxy_for(scheme: str, host: str, port: int) -> str | None:
     """The URL of the proxy that requests to a host go through; None for a direct way. This machine is always direct."""
     if is_loopback(host) or not any(name.lower().endswith("_proxy") for name in os.environ):
         return None
-    from urllib.request import getproxies_environment, proxy_bypass_environment
+    # typeshed does not know the second; the documented proxy_bypass would ask Windows' settings for their exceptions.
+    from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
     proxies = getproxies_environment()
     proxy = proxies.get(scheme) or proxies.get("all")

@@ -12,6 +12,9 @@ from typing import IO, BinaryIO, Protocol
 
 import msgspec
 
+from goctl.system.files import write_atomic
+from goctl.values import to_json
+
 
 class Repository(msgspec.Struct):
     """What one repository knows: digests of blobs, media types of manifests by digest, digests by tag."""
@@ -78,7 +81,7 @@ class Folder:
         folder.mkdir(parents=True, exist_ok=True)
 
     def begin(self) -> IO[bytes]:
-        return tempfile.NamedTemporaryFile(dir=self._folder, prefix=".upload.", delete=False)  # noqa: SIM115 - outlives this call
+        return tempfile.NamedTemporaryFile(dir=self._folder, prefix=".upload.", delete=False)
 
     def commit(self, file: IO[bytes], digest: str) -> bool:
         right = _has_digest(file, digest)
@@ -121,4 +124,4 @@ class Holdings:
     def save(self) -> None:
         if self._file is not None:
             with self.guard:
-                self._file.write_bytes(msgspec.json.encode(self.repositories, order="sorted"))
+                write_atomic(self._file, to_json(self.repositories), durable=False)

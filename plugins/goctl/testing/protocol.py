@@ -89,9 +89,9 @@ class Handler(Connection):
 
     def _receive(self, repository: str, session: str) -> IO[bytes]:
         file = self._upload_of(session)
-        if match := re.match(r"(?:bytes )?(\d+)-", self.headers.get("Content-Range") or ""):
-            if int(match[1]) != file.tell():
-                raise Refused(416, "BLOB_UPLOAD_INVALID", self._session_headers(repository, session))
+        match = re.match(r"(?:bytes )?(\d+)-", self.headers.get("Content-Range") or "")
+        if match and int(match[1]) != file.tell():
+            raise Refused(416, "BLOB_UPLOAD_INVALID", self._session_headers(repository, session))
         for part in self.body():
             file.write(part)
         return file

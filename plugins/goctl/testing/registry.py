@@ -15,15 +15,19 @@ import contextlib
 import fnmatch
 import secrets
 import socket
+import sys
 import threading
 from collections.abc import Mapping
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import IO, Any, Literal, Self
+from typing import IO, TYPE_CHECKING, Any, Literal, Self
 
 import msgspec
 
 from goctl.testing.holdings import Holdings
+
+if TYPE_CHECKING:
+    import ssl
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -60,10 +64,23 @@ class Fault(msgspec.Struct):
 class _Server(ThreadingHTTPServer):
     request_queue_size = 128
     registry: Registry
+    tls: ssl.SSLContext | None = None
 
     def __init__(self, address: tuple[str, int], handler: Any) -> None:
         self._open: set[socket.socket] = set()
         super().__init__(address, handler)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Runs in the connection's own thread: who does not speak TLS holds nobody else up."""
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        with self.tls.wrap_socket(request, server_side=True) as secure:
+            self._open.add(secure)
+            try:
+                super().finish_request(secure, client_address)
+            finally:
+                self._open.discard(secure)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._open.add(request)
@@ -74,7 +91,9 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Connections that clients, or faults, broke are no news."""
+        """Connections that clients, or faults, broke are no news; faults of this server's own are."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
     def drop_connections(self) -> None:
         for connection in list(self._open):
@@ -87,7 +106,8 @@ class Registry:
 
     `folder` keeps contents in files instead of memory. `auth` asks for a login: `basic`, or `token` with a token service at
     /token of the same server, which takes the password, or `identity_token` in a refresh_token grant. `token_uses` is how
-    many requests a token is good for (0: all). `realm` is what challenges name instead of that service.
+    many requests a token is good for (0: all). `realm` is what challenges name instead of that service. With `tls`, a
+    server's context, it speaks https alone.
     """
 
     def __init__(
@@ -101,6 +121,7 @@ class Registry:
         token_uses: int = 0,
         realm: str = "",
         port: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         from goctl.testing.protocol import Handler
 
@@ -118,6 +139,7 @@ class Registry:
         self._guard = threading.Lock()
         self._server = _Server(("127.0.0.1", port), Handler)
         self._server.registry = self
+        self._server.tls = tls
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property
