@@ -113,7 +113,8 @@ class DockerCredentials:
     def path(self) -> Path:
         """The config.json that is read: in DOCKER_CONFIG, else in `.docker` below the home folder."""
         folder = self._environment.get("DOCKER_CONFIG")
-        return (Path(folder) if folder else Path.home() / ".docker") / "config.json"
+        # Unlike Path.home this does not fail where nobody has a home, as in a container under a number without a name.
+        return Path(folder or os.path.expanduser("~/.docker")) / "config.json"
 
     def find(self, host: str) -> Credentials | None:
         """The credentials for a registry's host; None where there are none. Raises RegistryError for a damaged file."""
