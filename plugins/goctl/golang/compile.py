@@ -108,7 +108,7 @@ class _Build:
     def _seed(self, step: CompileStep) -> None:
         """Links the program of the last run in, when it is still what was compiled."""
         path = self._home(step, step.targets[0])
-        digest = self._ledger.known(path)
+        digest = self._ledger.untouched(path)
         if digest is None:
             return
         target = self._out / step.file_name

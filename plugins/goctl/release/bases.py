@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from goctl.errors import ConfigError, ImageError
 from goctl.events import Notice
 from goctl.plan.facts import Base
@@ -83,6 +85,7 @@ class PinnedBases:
             found, base = read_base(self._session, reference, pinned, platform)
         else:
             found, base = self._from_registry().resolve(ImageRef.parse(reference), pinned, platform)
+            base = msgspec.structs.replace(base, reference=reference)
         if pinned is None:
             self._session.emit(Notice(f"{reference} is now pinned to {found} in {lock.NAME}", level="info"))
         if self._lock.bases.get(reference) != found and "@" not in reference:

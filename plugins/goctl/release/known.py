@@ -49,7 +49,7 @@ class Known:
     def learn_program(self, step: CompileStep, binary: Binary) -> None:
         """Remembers what a compile step brought forth, and which files hold it."""
         for path in program_paths(self._session, step):
-            self._ledger.note(path, binary.digest)
+            self._ledger.made(path, binary.digest)
         if step.input is not None:
             self._session.memo.put("compile", step.input, to_json(binary))
         # What explain compares: the fields of the step's last success.

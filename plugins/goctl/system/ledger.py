@@ -46,12 +46,16 @@ class Ledger:
         self.note(path, digest, found)
         return digest
 
-    def known(self, path: Path) -> Digest | None:
-        """The digest that was noted, when the file still is what it was; None where that cannot be told without a note."""
-        entry = self._entry(path)
-        if entry is None or self.digest(path) != entry.digest:
-            return None
-        return Digest(entry.digest)
+    def made(self, path: Path, digest: Digest) -> None:
+        """Notes that a step has just made this file, and with which content."""
+        self.note(path, digest)
+        self._memo.put("made", self._name(path), digest.encode())
+
+    def untouched(self, path: Path) -> Digest | None:
+        """The digest of a file that still is what a step made it; None for a file that somebody else wrote to."""
+        made = self._memo.get("made", self._name(path))
+        digest = self.digest(path) if made is not None else None
+        return digest if digest is not None and digest.encode() == made else None
 
     def note(self, path: Path, digest: Digest, found: Identity | None = None) -> None:
         """Remembers a digest that was just computed. `found` is the identity from before the content was read."""
