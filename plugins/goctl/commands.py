@@ -23,6 +23,7 @@ from goctl.report import Reporter, reporter
 from goctl.system.process import children
 
 STAGES = ("release", "build", "image", "push")
+QUESTIONS = ("plan", "explain", "config")
 
 
 def command(file: Path, name: str, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:
@@ -56,8 +57,10 @@ def _run(file: Path, name: str, *, dry: bool, emit: _Output, options: dict[str, 
     from goctl.config.loader import load
     from goctl.release.session import Session
 
-    session = Session(load(file, profile=options.pop("profile", "")), emit=emit, jobs=options.pop("jobs", 0))
-    select = tuple(options.pop("select", ()))
+    look_only = dry or name in QUESTIONS
+    loaded = load(file, profile=options.pop("profile", ""))
+    session = Session(loaded, emit=emit, jobs=options.pop("jobs", 0), look_only=look_only)
+    select = tuple(options.pop("select", None) or ())
     if name in STAGES and not dry:
         from goctl.release.run import Request, release
 

@@ -90,7 +90,7 @@ def _call(context: Context, file: Path, name: str, **options: Any) -> None:
 
 
 def _stage(file: Path, name: str, words: str) -> Task[Any]:
-    def body(context, select=(), profile="", jobs=0, json=False):  # type: ignore[no-untyped-def]
+    def body(context, select=None, profile="", jobs=0, json=False):  # type: ignore[no-untyped-def]
         _call(context, file, name, select=select, profile=profile, jobs=jobs, json=json)
 
     return _task(body, name, words, _STAGE, iterable=["select"])
@@ -104,7 +104,7 @@ def _simple(file: Path, name: str, words: str) -> Task[Any]:
 
 
 def _plan(file: Path) -> Task[Any]:
-    def body(context, select=(), profile="", json=False):  # type: ignore[no-untyped-def]
+    def body(context, select=None, profile="", json=False):  # type: ignore[no-untyped-def]
         _call(context, file, "plan", select=select, profile=profile, json=json)
 
     words = "print the plan: steps, keys, inputs, what will be skipped and why"

@@ -167,7 +167,7 @@ def test_what_changed_is_done_again_and_nothing_else(project: Project, change: s
     assert done(project.outcomes()) == expected
     assert done(project.outcomes()) == set()
     if "dist/" in change or "comment" in change or "tag is" in change:
-        assert project.digests() == before
+        assert before.items() <= project.digests().items()
 
 
 def test_a_blob_missing_from_the_layout_is_put_back(project: Project) -> None:
@@ -327,8 +327,9 @@ def test_an_interrupt_ends_every_child_within_seconds(project: Project, number: 
     assert time.monotonic() - started < 5
     assert run.returncode == code, output
     assert "Traceback" not in output
-    with pytest.raises(ProcessLookupError):
-        os.killpg(int(marker.read_text()), 0)
+    listed = subprocess.run(["ps", "-A", "-o", "pgid=,stat="], capture_output=True, text=True, check=True).stdout
+    # A zombie that nobody has reaped yet is dead.
+    assert [row for row in listed.splitlines() if row.split()[0] == marker.read_text().strip() and "Z" not in row] == []
     assert not list((project.root / "dist").rglob("*"))
 
 

@@ -162,6 +162,19 @@ class Records:
         return os.path.join(self._folder, kind, hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:40])
 
 
+class Unwritten:
+    """Records that are only read: for questions, which leave no trace."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        return self._records.get(kind, key)
+
+    def put(self, kind: str, key: str, value: bytes) -> None:
+        """Forgets it."""
+
+
 def prune(folder: Path, most: int, *, keep: frozenset[str] = frozenset(), unused: float = _HOUR) -> int:
     """Removes files below a store's folder, the longest unused first, until `most` bytes are left; the bytes removed.
 

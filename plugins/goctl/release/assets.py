@@ -51,6 +51,8 @@ class AssetLedger:
     def _read(self, source: str, path: Path) -> Digest:
         from goctl.oci.assets import asset_digest
 
+        if self._session.look_only:
+            return asset_digest(path)
         before = _parts(path)
         digest = asset_digest(path)
         at = clock(self._session.state)

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 Chosen = Mapping[str, tuple[Platform, ...]]
 
 
-def gather(session: Session, chosen: Chosen, *, look_only: bool = False) -> Facts:
+def gather(session: Session, chosen: Chosen) -> Facts:
     """Everything that plan.make needs for these targets.
 
-    With `look_only` nothing is written, fetched or pinned: what would take that stays unknown, and a missing toolchain or
-    modules that do not load are no errors.
+    In a session that only looks, nothing is written, fetched or pinned: what would take that stays unknown, and a missing
+    toolchain or modules that do not load are no errors.
     """
     wanted = git.wanted_names(session.config)
     # git looks at the work tree while this thread looks at the packages.
@@ -34,9 +34,9 @@ def gather(session: Session, chosen: Chosen, *, look_only: bool = False) -> Fact
         asked: Future[Git | None] | None = None
         if git.needs_git(session.config, wanted):
             asked = pool.submit(git.look, session.root)
-        toolchain, listings = _go(session, chosen, look_only=look_only)
+        toolchain, listings = _go(session, chosen)
         assets = _assets(session, chosen)
-        bases = _bases(session, chosen, look_only=look_only)
+        bases = _bases(session, chosen)
         checkout = asked.result() if asked is not None else None
     return Facts(
         git=checkout,
@@ -66,9 +66,7 @@ def wanted_listings(session: Session, chosen: Chosen) -> dict[ListingKey, tuple[
     return {key: tuple(patterns) for key, patterns in wanted.items()}
 
 
-def _go(
-    session: Session, chosen: Chosen, *, look_only: bool
-) -> tuple[Toolchain | None, Mapping[ListingKey, Listing] | None]:
+def _go(session: Session, chosen: Chosen) -> tuple[Toolchain | None, Mapping[ListingKey, Listing] | None]:
     wanted = wanted_listings(session, chosen)
     if not wanted:
         return None, {}
@@ -77,13 +75,13 @@ def _go(
     try:
         toolchain = session.toolchain()
     except ToolchainError:
-        if not look_only:
+        if not session.look_only:
             raise
         return None, None
     try:
-        return toolchain, packages(session, wanted, write=not look_only)
+        return toolchain, packages(session, wanted, write=not session.look_only)
     except ModuleError:
-        if not look_only:
+        if not session.look_only:
             raise
         return toolchain, None
 
@@ -99,7 +97,7 @@ def _assets(session: Session, chosen: Chosen) -> dict[str, Digest]:
     return {source: ledger.digest(source) for source in sorted(sources)}
 
 
-def _bases(session: Session, chosen: Chosen, *, look_only: bool) -> dict[tuple[str, Platform], Base]:
+def _bases(session: Session, chosen: Chosen) -> dict[tuple[str, Platform], Base]:
     from goctl.release.bases import PinnedBases
 
     bases: dict[tuple[str, Platform], Base] = {}
@@ -113,7 +111,7 @@ def _bases(session: Session, chosen: Chosen, *, look_only: bool) -> dict[tuple[s
                 continue
             slot = (base_reference(session.config, target, platform), platform)
             if slot not in bases:
-                base = pins.pin(*slot, write=not look_only)
+                base = pins.pin(*slot, write=not session.look_only)
                 if base is not None:
                     bases[slot] = base
     return bases

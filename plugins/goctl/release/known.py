@@ -23,7 +23,7 @@ class Known:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._ledger = Ledger(session.memo, session.root)
+        self._ledger = Ledger(session.memo, session.root, write=not session.look_only)
 
     def program(self, step: CompileStep) -> Binary | None:
         """The program of a compile step, when its key is known and every file below dist/ is still that program."""

@@ -61,7 +61,7 @@ def choose(session: Session, selections: Sequence[str]) -> Chosen:
 def plan(session: Session, selections: Sequence[str]) -> Plan:
     """The whole plan, looked up without touching anything."""
     chosen = choose(session, selections)
-    return make(session.config, gather(session, chosen, look_only=True), chosen)
+    return make(session.config, gather(session, chosen), chosen)
 
 
 def release(session: Session, request: Request) -> Results | None:

@@ -25,9 +25,9 @@ STATE = ".goctl"
 
 
 class Session:
-    """One project, for the length of one command line."""
+    """One project, for the length of one command line. With `look_only` nothing below the project is written."""
 
-    def __init__(self, loaded: Loaded, *, emit: Emit, jobs: int = 0) -> None:
+    def __init__(self, loaded: Loaded, *, emit: Emit, jobs: int = 0, look_only: bool = False) -> None:
         self.loaded = loaded
         self.config: Config = loaded.config
         self.root: Path = loaded.root
@@ -36,6 +36,7 @@ class Session:
         self.state: Path = self.root / STATE
         self.scratch: Path = self.state / "scratch"
         self.emit = emit
+        self.look_only = look_only
         self.jobs = jobs or os.cpu_count() or 2
         self._once = threading.RLock()
         self._engines: dict[str, Engine] = {}
@@ -49,9 +50,10 @@ class Session:
 
     @cached_property
     def memo(self) -> Memo:
-        from goctl.cache.store import Records
+        from goctl.cache.store import Records, Unwritten
 
-        return Records(self.state / "records")
+        records = Records(self.state / "records")
+        return Unwritten(records) if self.look_only else records
 
     @cached_property
     def bases(self) -> Bases:

@@ -30,9 +30,10 @@ class Ledger:
     Where an identity cannot tell (a write in the same tick as the note, or Windows) the content is read.
     """
 
-    def __init__(self, memo: Memo, root: Path) -> None:
+    def __init__(self, memo: Memo, root: Path, *, write: bool = True) -> None:
         self._memo = memo
         self._root = root
+        self._write = write
 
     def digest(self, path: Path) -> Digest | None:
         """The sha256 of the file as it is now; None where there is none."""
@@ -60,7 +61,7 @@ class Ledger:
     def note(self, path: Path, digest: Digest, found: Identity | None = None) -> None:
         """Remembers a digest that was just computed. `found` is the identity from before the content was read."""
         found = found or identity(path)
-        if found is not None:
+        if found is not None and self._write:
             entry = _Entry(found, str(digest), found.is_settled(clock(path.parent)))
             self._memo.put("file", self._name(path), _ENCODE(entry))
 
