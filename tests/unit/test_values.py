@@ -13,7 +13,17 @@ def test_a_digest_is_what_sha256_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "sha256", "sha256:", "sha256:" + "0" * 63, "sha256:" + "A" * 64, "md5:" + "0" * 32, EMPTY + "\n", "sha256:../" + "0" * 61]
+    "text",
+    [
+        "",
+        "sha256",
+        "sha256:",
+        "sha256:" + "0" * 63,
+        "sha256:" + "A" * 64,
+        "md5:" + "0" * 32,
+        EMPTY + "\n",
+        "sha256:../" + "0" * 61,
+    ],
 )
 def test_no_bad_digest_gets_past_the_parser(text: str) -> None:
     with pytest.raises(ValueError, match="digest"):

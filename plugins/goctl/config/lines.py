@@ -6,23 +6,26 @@ strings and arrays that span lines.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
 Path = tuple[str, ...]
 
-_KEY = re.compile(r"""[ \t]*("(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)[ \t]*""")
+_KEY = re.compile(r"""[ \t]*("(?:[^"\\\n]|\\.)*+"|'[^']*'|[A-Za-z0-9_-]+)[ \t]*""")
 _SKIP = re.compile(r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|\#[^\n]*', re.DOTALL)
 
 
 def index(text: str) -> dict[Path, tuple[int, int]]:
     """Line and column, both from 1, of each key and table, by the parts of its dotted path."""
     found: dict[Path, tuple[int, int]] = {}
-    scanner = _Scanner(text)
-    for path, position in scanner.found():
+    line, start = 1, 0
+    for path, position in _Scanner(text).found():
+        # Positions only grow, so that lines are counted once.
+        line += text.count("\n", start, position)
+        start = position
         if path not in found:
-            line = text.count("\n", 0, position) + 1
-            found[path] = (line, position - (text.rfind("\n", 0, position) + 1) + 1)
+            found[path] = (line, position - text.rfind("\n", 0, position))
     return found
 
 
@@ -56,7 +59,7 @@ class _Scanner:
     def _dotted(self) -> Path:
         parts = []
         while match := _KEY.match(self._text, self._at):
-            parts.append(match[1][1:-1] if match[1][0] in "\"'" else match[1])
+            parts.append(_plain(match[1]))
             self._at = match.end()
             if not self._text.startswith(".", self._at):
                 break
@@ -122,3 +125,13 @@ class _Scanner:
     def _line_end(self) -> None:
         end = self._text.find("\n", self._at)
         self._at = len(self._text) if end < 0 else end + 1
+
+
+def _plain(key: str) -> str:
+    """A key without its quotes and escapes, which are nearly JSON's."""
+    if key[0] == '"' and "\\" in key:
+        try:
+            return str(json.loads(key))
+        except ValueError:
+            return key
+    return key[1:-1] if key[0] in "\"'" else key

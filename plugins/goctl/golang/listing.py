@@ -114,21 +114,39 @@ def list_packages(
     """
     toolchain = host.toolchain()
     tags = [f"-tags={','.join(key.tags)}"] if key.tags else []
+    reader = _Reader()
     completed = run(
         (toolchain.command, "list", "-e", "-deps", f"-json={_FIELDS}", "-pgo=off", "-buildvcs=false")
         + (*tags, *key.flags, "--", *patterns),
         cwd=host.module,
         env=child_environment(host.config.go, dict(key.env), key.platform),
+        take_stdout=reader.take,
     )
     if completed.code != 0:
         raise refusal(completed.errors, key.platform)
-    # Each object begins and ends with a brace in the first column.
-    chunks = completed.stdout.split(b"\n}\n")
-    packages = [_decode(chunk + b"\n}") for chunk in chunks if chunk.strip()]
+    packages = reader.packages
     problems = [package for package in packages if package.error is not None]
     if problems:
         raise refusal("\n".join(_words(package) for package in problems), key.platform)
     return _digest(packages, patterns, hash_file, sums, key)
+
+
+class _Reader:
+    """Takes go list's output line by line and keeps the packages outside the standard library: of a large program it prints
+    tens of megabytes."""
+
+    def __init__(self) -> None:
+        self.packages: list[Package] = []
+        self._lines: list[bytes] = []
+
+    def take(self, line: bytes) -> None:
+        self._lines.append(line)
+        # Each object ends with a brace in the first column.
+        if line.startswith(b"}"):
+            package = _decode(b"".join(self._lines))
+            self._lines.clear()
+            if not package.standard or package.error is not None:
+                self.packages.append(package)
 
 
 def _words(package: Package) -> str:
@@ -151,8 +169,6 @@ def _digest(
     detail: dict[str, dict[str, object]] = {}
     mains: dict[str, list[Main]] = {pattern: [] for pattern in patterns}
     for package in packages:
-        if package.standard:
-            continue
         files = _file_hashes(package, hash_file) if package.is_local else {}
         module = _module_text(package, sums)
         imports = sorted({package.import_map.get(path, path) for path in package.imports})
@@ -174,7 +190,7 @@ def _digest(
         )
     content = to_json(detail)
     listing = Listing({pattern: tuple(found) for pattern, found in mains.items()}, Digest.of(content))
-    return Graph(listing, [package for package in packages if not package.standard and package.is_local], content)
+    return Graph(listing, [package for package in packages if package.is_local], content)
 
 
 def _file_hashes(package: Package, hash_file: Callable[[str], str]) -> dict[str, str]:

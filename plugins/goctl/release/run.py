@@ -72,12 +72,16 @@ def release(session: Session, request: Request) -> Results | None:
     counter = _Counter(session.emit)
     session.emit = counter
     with _finishing(session, counter, started), session.lock():
+        session.tidy()
         _prepare(session, stages)
         if not {"build", "image", "push"} & set(stages):
             return None
         made = make(session.config, gather(session, chosen), chosen)
         session.emit(RunStarted(request.task, made.project, len(made.steps)))
-        return _walk(session, made, stages, chosen)
+        results = _walk(session, made, stages, chosen)
+        if counter.done:
+            session.prune()
+        return results
 
 
 def _walk(session: Session, made: Plan, stages: Sequence[str], chosen: Chosen) -> Results:

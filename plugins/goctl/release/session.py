@@ -7,6 +7,7 @@ that `config` starts no process and a release with nothing to do opens no connec
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from functools import cached_property
@@ -22,6 +23,8 @@ from goctl.system.files import Lock, inside, write_atomic
 from goctl.system.process import children
 
 STATE = ".goctl"
+#: What the blob store may hold, in bytes. Enough for many versions of a large program's layers.
+MOST_BLOBS = 10 * 2**30
 
 
 class Session:
@@ -99,6 +102,18 @@ class Session:
         """The lock that two runs in one project take turns by."""
         self._prepare_state()
         return Lock(self.state / "lock", waiting=self._waiter())
+
+    def tidy(self) -> None:
+        """Removes what killed runs left behind. To be called with the lock: nothing in scratch is anybody's then."""
+        if self.scratch.is_dir():
+            for left in self.scratch.iterdir():
+                shutil.rmtree(left, ignore_errors=True)
+
+    def prune(self) -> None:
+        """Keeps the store within its size, the longest unused first."""
+        from goctl.cache.store import prune
+
+        prune(self.state / "blobs", MOST_BLOBS)
 
     def _prepare_state(self) -> None:
         ignore = self.state / ".gitignore"

@@ -28,6 +28,7 @@ INTERRUPT_GRACE: Final = 1.0
 TERMINATE_GRACE: Final = 1.0
 
 OnLine = Callable[[str], None]
+Take = Callable[[bytes], None]
 
 
 class Completed(msgspec.Struct, frozen=True):
@@ -113,18 +114,23 @@ def run(
     timeout: float | None = None,
     on_stdout: OnLine | None = None,
     on_stderr: OnLine | None = None,
+    take_stdout: Take | None = None,
     error: type[GoctlError] | None = None,
 ) -> Completed:
     """Runs a child to its end.
 
-    `on_stdout` and `on_stderr` are called with each line as it comes, in a thread of their own. With `error`, an exit code
-    other than 0 raises it with the last lines of stderr. Raises Interrupted when the run is ended meanwhile.
+    `on_stdout` and `on_stderr` are called with each line as it comes, in a thread of their own; `take_stdout` is handed the
+    lines as bytes in place of keeping them. With `error`, an exit code other than 0 raises it with the last lines of stderr.
+    Raises Interrupted when the run is ended meanwhile.
     """
     child = children.start(args, cwd=cwd, env=env, stdin=subprocess.DEVNULL if input is None else subprocess.PIPE)
     sinks: tuple[list[bytes], list[bytes]] = ([], [])
     readers = [
-        threading.Thread(target=_read, args=(pipe, sink, on_line), daemon=True)
-        for pipe, sink, on_line in ((child.stdout, sinks[0], on_stdout), (child.stderr, sinks[1], on_stderr))
+        threading.Thread(target=_read, args=(pipe, take, on_line), daemon=True)
+        for pipe, take, on_line in (
+            (child.stdout, take_stdout or sinks[0].append, on_stdout),
+            (child.stderr, sinks[1].append, on_stderr),
+        )
     ]
     try:
         for reader in readers:
@@ -154,12 +160,12 @@ def run(
     return completed
 
 
-def _read(pipe: IO[bytes] | None, sink: list[bytes], on_line: OnLine | None) -> None:
+def _read(pipe: IO[bytes] | None, take: Take, on_line: OnLine | None) -> None:
     if pipe is None:
         return
     with contextlib.suppress(ValueError, OSError), pipe:
         for line in pipe:
-            sink.append(line)
+            take(line)
             if on_line is not None:
                 on_line(line.decode("utf-8", "replace").rstrip("\r\n"))
 
