@@ -22,10 +22,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def check(config: Config, root: Path, problems: Problems) -> None:
-    """Adds a problem for everything in a configuration that cannot be carried out."""
+    """Adds a problem for everything in a configuration that cannot be carried out. Starts and reads nothing."""
     _name(config.project.name or "x", ("project", "name"), problems)
     _inside(config.go.directory, ("go", "directory"), root, problems)
-    _inside(config.release.dist, ("release", "dist"), root, problems)
+    _inside(config.release.dist, ("release", "dist"), root, problems, below=True)
     check_environment(config.go.env, ("go", "env"), problems)
     for number, value in enumerate((*config.go.proxy, *config.go.private)):
         if _CONTROL.search(value) or "," in value or " " in value:
@@ -57,8 +57,8 @@ def _target(name: str, target: Target, root: Path, problems: Problems) -> None:
     programs: dict[str, str] = {}
     for pattern in target.packages:
         _package(pattern, (*where, "packages"), problems)
-        program = pattern.rstrip("/").rsplit("/", 1)[-1].lower()
-        if "..." not in pattern and program != ".":
+        program = _program(pattern)
+        if "..." not in pattern and program not in ("", "."):
             if program in programs:
                 problems.add(
                     (*where, "packages"),
@@ -79,6 +79,14 @@ def _target(name: str, target: Target, root: Path, problems: Problems) -> None:
             problems.add((*where, "ldflags"), "a flag holds a line break or another control character")
     if isinstance(target.image, Image):
         _image(target, target.image, (*where, "image"), root, problems)
+
+
+def _program(pattern: str) -> str:
+    """The name go gives a package's program: the last element, or the one before a major version."""
+    elements = pattern.rstrip("/").lower().split("/")
+    if len(elements) > 1 and re.fullmatch(r"v([2-9]|[1-9][0-9]+)", elements[-1]):
+        elements.pop()
+    return elements[-1]
 
 
 def _image(target: Target, image: Image, where: Where, root: Path, problems: Problems) -> None:
@@ -115,7 +123,7 @@ def _image_defaults(image: ImageDefaults, where: Where, problems: Problems) -> N
         problems.add((*where, "working-directory"), f"{image.working_directory!r} is relative", expected="an absolute path")
     for kind in ("env", "labels", "annotations"):
         for name, value in getattr(image, kind).items():
-            if not name or _CONTROL.search(name) or (kind == "env" and "=" in name):
+            if not name or _CONTROL.search(name) or "=" in name:
                 problems.add((*where, kind, name), f"{name!r} is no name", expected="text without = and control characters")
             if "\0" in value:
                 problems.add((*where, kind, name), "its value holds a NUL")
@@ -141,7 +149,7 @@ def _registry(name: str, registry: Registry, root: Path, problems: Problems) -> 
     match = _SCHEME.match(url)
     if match and not re.match(r"\d+(/|\Z)", match[2]):
         if match[1] == "oci-layout":
-            _inside(match[2], where, root, problems)
+            _inside(match[2], where, root, problems, below=True)
         elif not match[2]:
             problems.add(where, f"{url!r} has no address", expected="SCHEME:ADDRESS")
         return
@@ -192,8 +200,8 @@ def _package(pattern: str, where: Where, problems: Problems) -> None:
         problems.add(where, f"{pattern!r} is absolute", expected="a path from go.mod's folder, as ./cmd/api")
 
 
-def _inside(path: str, where: Where, root: Path, problems: Problems) -> None:
-    """A path that stays in the project, by its text; links are looked at when it is used."""
+def _inside(path: str, where: Where, root: Path, problems: Problems, *, below: bool = False) -> None:
+    """A path that stays in the project, by its text; links are looked at when it is used. `below`: not the project itself."""
     flat = path.replace("\\", "/")
     base = os.path.normpath(root)
     full = os.path.normpath(os.path.join(base, flat))
@@ -202,10 +210,16 @@ def _inside(path: str, where: Where, root: Path, problems: Problems) -> None:
         problems.add(where, f"{path!r} is no path", expected="a path below goctl.toml's folder")
     elif os.path.isabs(flat) or re.match(r"[A-Za-z]:", flat) or not stays:
         problems.add(where, f"{path!r} leaves the project's folder", expected="a path below goctl.toml's folder")
+    elif below and full == base:
+        problems.add(where, f"{path!r} is the project's folder itself", expected="a folder of its own below it")
 
 
 def _base(text: str, where: Where, problems: Problems) -> None:
     if text in ("scratch", "static") or text.startswith("oci-layout:"):
+        return
+    if "@" in text and not re.search(r"\A[^@]*@sha(256|512):[0-9a-f]*\Z", text):
+        # What stands before it may be a password: the text is not repeated.
+        problems.add(where, "it holds an @ that is no digest's", expected="host/name[:tag][@sha256:...]")
         return
     try:
         ImageRef.parse(text)
@@ -214,7 +228,7 @@ def _base(text: str, where: Where, problems: Problems) -> None:
 
 
 def _port(port: int | str, where: Where, problems: Problems) -> None:
-    match = re.fullmatch(r"(\d{1,5})(?:/(tcp|udp|sctp))?", str(port))
+    match = re.fullmatch(r"([0-9]{1,5})(?:/(tcp|udp|sctp))?", str(port))
     if match is None or not 1 <= int(match[1]) <= 65535:
         problems.add(where, f"{port!r} is no port", expected='1 to 65535, or as text "53/udp"')
 

@@ -4,6 +4,7 @@ error of what it is given, and knows no lines."""
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -18,20 +19,34 @@ from goctl.values import to_json
 
 Path = tuple[str, ...]
 
+_BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
+
+
+#: How many problems are told at once; a file with more has one reason for most of them.
+MOST_PROBLEMS = 100
+
+
+class EnoughProblems(Exception):
+    """Ends the search: more problems would help nobody, and a file made for it could have 100,000."""
+
 
 class Problems:
-    """What is wrong, each with the path of the setting it is about."""
+    """What is wrong, each with the path of the setting it is about. Raises EnoughProblems when there are too many."""
 
     def __init__(self) -> None:
         self.found: dict[tuple[Path, str], tuple[str, str]] = {}
 
     def add(self, path: Path, message: str, *, expected: str = "", hint: str = "") -> None:
+        if path[2:3] == ("image",) and (("image", *path[3:]), message) in self.found:
+            return  # inherited from [image], where it is said already
         self.found.setdefault((path, message), (expected, hint))
+        if len(self.found) >= MOST_PROBLEMS:
+            raise EnoughProblems
 
     def located(self, place: typing.Callable[[Path], Location]) -> list[Problem]:
         """All of them, in the order of the file."""
         problems = [
-            Problem(f"{dotted(path)}: {message}" if path else message, place(path), expected, hint)
+            Problem(_clipped(f"{dotted(path)}: {message}" if path else message), place(path), expected, _clipped(hint))
             for (path, message), (expected, hint) in self.found.items()
         ]
         return sorted(problems, key=lambda problem: (problem.location or Location(""), problem.message))
@@ -39,7 +54,11 @@ class Problems:
 
 def dotted(path: Iterable[str]) -> str:
     """A path as goctl.toml would write it."""
-    return ".".join(part if part.replace("-", "").replace("_", "").isalnum() else f'"{part}"' for part in path)
+    return ".".join(part if _BARE.match(part) else to_json(part).decode() for part in path)
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= 400 else f"{text[:300]}...{text[-80:]}"
 
 
 def table(kind: type[msgspec.Struct], raw: Any, path: Path, problems: Problems) -> Any:
@@ -80,6 +99,11 @@ def _field(field: FieldInfo, value: Any, path: Path, problems: Problems) -> Any:
     inner = _struct_in(field.type)
     if inner is not None and isinstance(value, Mapping):
         return table(inner, value, path, problems)
+    if isinstance(value, Mapping) and typing.get_args(_parts(field.type)[0])[1:] == (str,):
+        for key, one in value.items():
+            if not isinstance(one, str):
+                problems.add((*path, key), f"{_shown(one)} will not do", expected="text")
+        return value
     try:
         return msgspec.convert(value, field.type)
     except msgspec.ValidationError:
@@ -126,9 +150,11 @@ def _word(kind: Any) -> str:
 
 
 def suggestion(key: str, known: Iterable[str]) -> str:
-    names = list(known)
-    close = difflib.get_close_matches(key.replace("_", "-"), names, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
+    """What was probably meant, or what there is."""
+    names = list(known)[:200]
+    close = difflib.get_close_matches(key[:60].replace("_", "-"), names, n=1, cutoff=0.6)
+    more = ", ..." if len(names) > 12 else ""
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names[:12])}{more}"
 
 
 def _choice(kind: Any, value: Any) -> str:
@@ -148,6 +174,8 @@ def _shown(value: Any) -> str:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return str(value)
     try:
         return to_json(value).decode()
     except (TypeError, NotImplementedError, ValueError, RecursionError):

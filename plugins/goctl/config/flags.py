@@ -58,12 +58,13 @@ def check_environment(env: Mapping[str, str], where: tuple[str, ...], problems: 
     for name, value in env.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             problems.add((*where, name), f"{name!r} is no variable's name")
-        elif name in _VARIABLES:
-            problems.add((*where, name), f"{name} is refused: {_VARIABLES[name]}")
+        elif name.upper() in _VARIABLES:
+            # Windows takes any case for the same variable, so that none is let through anywhere.
+            problems.add((*where, name), f"{name} is refused: {_VARIABLES[name.upper()]}")
         if re.search(r"[\x00\r\n]", value):
             problems.add((*where, name), "its value holds a line break or a NUL")
-        if name == "GOFLAGS":
-            for flag in value.split():
-                match = re.match(r"--?([A-Za-z0-9]+)", flag)
-                if match and match[1] in _IN_GOFLAGS:
-                    problems.add((*where, name), f"-{match[1]} is refused: {_FLAGS[match[1]]}")
+        if name.upper() == "GOFLAGS":
+            # Flags may stand in quotes there: '-toolexec=a b'.
+            for flag in re.findall(r"(?:^|[\s'\"])--?([A-Za-z0-9]+)", value):
+                if flag in _IN_GOFLAGS:
+                    problems.add((*where, name), f"-{flag} is refused: {_FLAGS[flag]}")

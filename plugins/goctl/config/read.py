@@ -19,7 +19,7 @@ MOST_PARTS = 16
 #: Strings and comments as wholes, and the marks that nest. A string without an end is one too: that is for tomli to say.
 _TOKEN = re.compile(
     r'''"""(?:[^"\\]|\\.|"(?!""))*+(?:"{3,5})?|\'{3}(?:[^\']|\'(?!\'\'))*+(?:\'{3,5})?'''
-    r'''|"(?:[^"\\\n]|\\[^\n])*+"?|\'[^\'\n]*+\'?|\#[^\n]*+|[\[\]{}.=,\n]''',
+    r"""|"(?:[^"\\\n]|\\[^\n])*+"?|\'[^\'\n]*+\'?|\#[^\n]*+|[\[\]{}.=,\n]""",
     re.DOTALL,
 )
 _LONG_NUMBER = re.compile(r"[0-9_]{19}|0[xob][0-9a-fA-F_]{16}")
@@ -36,7 +36,7 @@ def read(path: Path, shown: str) -> tuple[dict[str, Any], str]:
     """The file's values and its text. Raises ConfigError with the line where tomli tells one."""
     content = _bytes(path, shown)
     if len(content) > MOST_BYTES:
-        raise ConfigError(f"it is {len(content)} bytes long; at most {MOST_BYTES} are read", location=Location(shown))
+        raise ConfigError(f"it is longer than {MOST_BYTES} bytes", location=Location(shown))
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -64,7 +64,9 @@ def _bytes(path: Path, shown: str) -> bytes:
     except FileNotFoundError as error:
         raise ConfigError(f"there is no {path.name} in {path.parent}", hint=_similar(path) or _EXAMPLE) from error
     except (OSError, ValueError) as error:
-        raise ConfigError(f"it cannot be read: {getattr(error, 'strerror', None) or error}", location=Location(shown)) from error
+        raise ConfigError(
+            f"it cannot be read: {getattr(error, 'strerror', None) or error}", location=Location(shown)
+        ) from error
 
 
 def _similar(path: Path) -> str:

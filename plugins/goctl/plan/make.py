@@ -32,7 +32,7 @@ def make(config: Config, facts: Facts, chosen: Mapping[str, tuple[Platform, ...]
     for name, platforms in chosen.items():
         builder.add(name, config.targets[name], platforms)
     unknown = []
-    if facts.toolchain is None:
+    if facts.toolchain is None and facts.listings is None:
         unknown.append("no Go toolchain was found: the keys of compile steps are unknown")
     elif facts.listings is None:
         unknown.append("the packages could not be listed: the keys of compile steps are unknown")
@@ -59,6 +59,9 @@ def _environment(config: Config, target: Target, platform: Platform) -> tuple[tu
     """Variables of the compiler besides the platform's own: [go], then the platform, then the target, each over the last."""
     settings = config.platforms.settings.get(str(platform))
     return tuple(sorted((config.go.env | (settings.env if settings else {}) | target.env).items()))
+
+
+EMBEDDED = "embedded"
 
 
 class _Builder:
@@ -102,7 +105,7 @@ class _Builder:
         steps = []
         for pattern in target.packages:
             for main in self._mains(target, platform, pattern):
-                slot = (main.import_path, group, name if target.engine != "embedded" else "")
+                slot = (main.import_path, group, name if target.engine != EMBEDDED else "")
                 step = self.compiles.get(slot)
                 if step is None:
                     step = self._new_compile(target, platform, pattern, main, flags, env, group)
@@ -114,7 +117,8 @@ class _Builder:
         return steps
 
     def _mains(self, target: Target, platform: Platform, pattern: str) -> tuple[Main, ...]:
-        if self.facts.listings is None:
+        # Another engine's programs are not looked into: only what comes out of it tells.
+        if self.facts.listings is None or target.engine != EMBEDDED:
             return (Main(import_path=pattern, name=pattern, digest=Digest.of(b"")),)
         return self.facts.listings[listing_key(self.config, target, platform)].mains[pattern]
 
@@ -135,9 +139,9 @@ class _Builder:
             "source": main.digest,
             **{f"flag {number}": flag for number, flag in enumerate(flags)},
             **{f"environment {name}": value for name, value in env if name != "GOFLAGS"},
-            **self._toolchain_fields,
+            **(self._toolchain_fields if target.engine == EMBEDDED else {}),
         }
-        known = self.facts.listings is not None and self.facts.toolchain is not None
+        known = target.engine == EMBEDDED and self.facts.listings is not None and self.facts.toolchain is not None
         id = f"compile:{main.import_path}@{platform}"
         if id in self._ids:
             id = f"{id}#{group}"

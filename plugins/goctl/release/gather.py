@@ -11,7 +11,7 @@ from goctl.config.model import Image
 from goctl.errors import ModuleError, ToolchainError
 from goctl.plan.facts import Base, Facts, Git, Listing, ListingKey, Toolchain
 from goctl.plan.images import base_reference, wants_image
-from goctl.plan.make import listing_key
+from goctl.plan.make import EMBEDDED, listing_key
 from goctl.release import git
 from goctl.release.assets import AssetLedger
 from goctl.values import Digest, Platform
@@ -59,7 +59,7 @@ def wanted_listings(session: Session, chosen: Chosen) -> dict[ListingKey, tuple[
     wanted: dict[ListingKey, dict[str, None]] = {}
     for name, platforms in chosen.items():
         target = session.config.targets[name]
-        if target.engine != "embedded":
+        if target.engine != EMBEDDED:
             continue
         for platform in platforms:
             wanted.setdefault(listing_key(session.config, target, platform), {}).update(dict.fromkeys(target.packages))
