@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 
 from goctl.config.model import Go
 from goctl.plan.goenv import VARIANT_VARIABLES, go_environment
 from goctl.values import Platform
 
-#: What goctl alone decides.
-SCRUBBED = frozenset({"GOOS", "GOARCH", "CGO_ENABLED", "GOBIN", *(name for name, _ in VARIANT_VARIABLES.values())})
+#: What goctl alone decides; and switches for those who debug the compiler or the linker, which change what comes out without
+#: being settings of `go env` (cmd/go/internal/work/exec.go, buildActionID and printLinkerConfig).
+SCRUBBED = frozenset(
+    {"GOOS", "GOARCH", "CGO_ENABLED", "GOBIN", *(name for name, _ in VARIANT_VARIABLES.values())}
+    | {"GO_EXTLINK_ENABLED", "GOCLOBBERDEADHASH", "GOCOMPILEDEBUG", "GOSSAFUNC", "GOSSADIR"}
+)
 
 
 def child_environment(go: Go, extra: Mapping[str, str], platform: Platform | None = None) -> dict[str, str]:
@@ -24,3 +29,31 @@ def child_environment(go: Go, extra: Mapping[str, str], platform: Platform | Non
     if platform is not None:
         made |= go_environment(platform)
     return made
+
+
+def settings_file(environment: Mapping[str, str]) -> str:
+    """The file that `go env -w` writes (cmd/go/internal/cfg, EnvFile); empty where there is none."""
+    named = environment.get("GOENV", "")
+    if named:
+        return "" if named == "off" else named
+    home = environment.get("HOME", "")
+    if sys.platform == "win32":
+        folder = environment.get("AppData") or environment.get("APPDATA", "")
+    elif sys.platform == "darwin":
+        folder = os.path.join(home, "Library", "Application Support") if home else ""
+    else:
+        folder = environment.get("XDG_CONFIG_HOME") or (os.path.join(home, ".config") if home else "")
+    return os.path.join(folder, "go", "env") if folder else ""
+
+
+def effective(name: str, environment: Mapping[str, str]) -> str:
+    """A setting as the go command sees it: from the environment, else from what `go env -w` wrote; empty where unset."""
+    if environment.get(name):
+        return environment[name]
+    file = settings_file(environment)
+    try:
+        with open(file, encoding="utf-8", errors="replace") as lines:
+            found = [line.rstrip("\r\n").partition("=")[2] for line in lines if line.startswith(f"{name}=")]
+    except (OSError, ValueError):
+        return ""
+    return found[-1] if found else ""
