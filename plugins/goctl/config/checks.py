@@ -23,7 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 def check(config: Config, root: Path, problems: Problems) -> None:
     """Adds a problem for everything in a configuration that cannot be carried out. Starts and reads nothing."""
-    _name(config.project.name or "x", ("project", "name"), problems)
+    check_name(config.project.name or "x", ("project", "name"), problems)
     _inside(config.go.directory, ("go", "directory"), root, problems)
     _inside(config.release.dist, ("release", "dist"), root, problems, below=True)
     check_environment(config.go.env, ("go", "env"), problems)
@@ -51,7 +51,7 @@ def check(config: Config, root: Path, problems: Problems) -> None:
 
 def _target(name: str, target: Target, root: Path, problems: Problems) -> None:
     where: Where = ("targets", name)
-    _name(name, where, problems)
+    check_name(name, where, problems)
     if not target.packages:
         problems.add((*where, "packages"), "is empty", expected="at least one main package")
     programs: dict[str, str] = {}
@@ -134,7 +134,7 @@ def _image_defaults(image: ImageDefaults, where: Where, problems: Problems) -> N
 
 def _registry(name: str, registry: Registry, root: Path, problems: Problems) -> None:
     where: Where = ("registries", name, "url")
-    _name(name, where[:2], problems)
+    check_name(name, where[:2], problems)
     if registry.ca and not os.path.isabs(registry.ca):
         _inside(registry.ca, (*where[:2], "ca"), root, problems)
     url = registry.url
@@ -171,7 +171,8 @@ def _publish(config: Config, problems: Problems) -> None:
         problems.add(("publish", "tags"), "is empty", expected="at least one tag")
 
 
-def _name(name: str, where: Where, problems: Problems) -> None:
+def check_name(name: str, where: Where, problems: Problems) -> None:
+    """Names that can be a part of a file name, a variable or a reference."""
     if not _NAME.match(name) or ".." in name:
         problems.add(where, f"{name!r} is no name", expected="lower-case letters, digits, and . _ - between them")
 
@@ -201,7 +202,7 @@ def _package(pattern: str, where: Where, problems: Problems) -> None:
 
 
 def _inside(path: str, where: Where, root: Path, problems: Problems, *, below: bool = False) -> None:
-    """A path that stays in the project, by its text; links are looked at when it is used. `below`: not the project itself."""
+    """A path that stays in the project, by its text; links are looked at when it is used. `below`: not the root itself."""
     flat = path.replace("\\", "/")
     base = os.path.normpath(root)
     full = os.path.normpath(os.path.join(base, flat))

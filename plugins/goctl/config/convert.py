@@ -19,6 +19,7 @@ from goctl.values import to_json
 
 Path = tuple[str, ...]
 
+_WRONG: Any = object()
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
@@ -62,22 +63,28 @@ def _clipped(text: str) -> str:
 
 
 def table(kind: type[msgspec.Struct], raw: Any, path: Path, problems: Problems) -> Any:
-    """A table of goctl.toml; None when a part of it is wrong."""
+    """A table of goctl.toml. What is wrong in it is left out, so that the rest can be checked; None where that would say
+    things that are not so."""
     if not isinstance(raw, Mapping):
         problems.add(path, f"{_shown(raw)} is no table", expected="a table")
         return None
     fields = known_fields(kind)
     values: dict[str, Any] = {}
-    before = len(problems.found)
+    wrong = set()
     for key, value in raw.items():
         if key not in fields:
             problems.add((*path, key), "unknown setting", expected="", hint=suggestion(key, fields))
             continue
-        values[fields[key].name] = _field(fields[key], value, (*path, key), problems)
+        made = _field(fields[key], value, (*path, key), problems)
+        if made is _WRONG:
+            wrong.add(key)
+        else:
+            values[fields[key].name] = made
     for key, field in fields.items():
         if key not in raw and field.required:
             problems.add((*path, key), "is missing", expected=words(field.type), hint=f"add `{key}`")
-    return kind(**values) if len(problems.found) == before else None
+    needed = {key for key, field in fields.items() if field.required or key == "stamp"}
+    return None if needed & wrong or any(f.required and f.name not in values for f in fields.values()) else kind(**values)
 
 
 def tables(kind: type[msgspec.Struct], raw: Any, path: Path, problems: Problems) -> dict[str, Any]:
@@ -98,17 +105,18 @@ def known_fields(kind: type[msgspec.Struct]) -> dict[str, FieldInfo]:
 def _field(field: FieldInfo, value: Any, path: Path, problems: Problems) -> Any:
     inner = _struct_in(field.type)
     if inner is not None and isinstance(value, Mapping):
-        return table(inner, value, path, problems)
+        made = table(inner, value, path, problems)
+        return _WRONG if made is None else made
     if isinstance(value, Mapping) and typing.get_args(_parts(field.type)[0])[1:] == (str,):
         for key, one in value.items():
             if not isinstance(one, str):
                 problems.add((*path, key), f"{_shown(one)} will not do", expected="text")
-        return value
+        return {key: one for key, one in value.items() if isinstance(one, str)}
     try:
         return msgspec.convert(value, field.type)
     except msgspec.ValidationError:
         problems.add(path, f"{_shown(value)} will not do", expected=words(field.type), hint=_choice(field.type, value))
-        return None
+        return _WRONG
 
 
 def _struct_in(kind: Any) -> type[msgspec.Struct] | None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from goctl.config.model import Target
 
-_PACKAGE = re.compile(rb"^package\s+(\w+)", re.MULTILINE)
+#: The package clause, after nothing but comments.
+_PACKAGE = re.compile(rb"\A(?:\xef\xbb\xbf)?(?:\s|//[^\n]*|/\*.*?\*/)*+package\s+(\w+)", re.DOTALL)
 _IGNORED = re.compile(rb"^//go:build\s+ignore\s*$", re.MULTILINE)
 
 
@@ -25,13 +26,17 @@ def discover(module: Path) -> dict[str, Target]:
         )
         if _is_main(Path(folder), files):
             pattern = "./" + Path(folder).relative_to(module).as_posix()
-            name = _name(os.path.basename(folder))
-            found[name if name not in found else _name(pattern.removeprefix("./cmd/").replace("/", "-"))] = Target(
-                packages=(pattern,)
-            )
+            found[_free(pattern, found)] = Target(packages=(pattern,))
     if not found and module.is_dir() and _is_main(module, [entry.name for entry in module.iterdir()]):
         found[_root_name(module)] = Target(packages=(".",))
     return dict(sorted(found.items()))
+
+
+def _free(pattern: str, taken: dict[str, Target]) -> str:
+    """The folder's name; where that is taken, its path below cmd/, and a number at last."""
+    path = _name(pattern.removeprefix("./cmd/").replace("/", "-"))
+    names = [_name(pattern.rsplit("/", 1)[-1]), path, *(f"{path}-{number}" for number in range(2, len(taken) + 3))]
+    return next(name for name in names if name not in taken)
 
 
 def _is_main(folder: Path, files: list[str]) -> bool:
@@ -43,8 +48,9 @@ def _is_main(folder: Path, files: list[str]) -> bool:
                 content = file.read(1 << 16)
         except OSError:
             continue
-        match = _PACKAGE.search(content)
-        if match and not _IGNORED.search(content[: match.start()]):
+        match = _PACKAGE.match(content)
+        # The go command leaves files of a package "documentation" alone.
+        if match and match[1] != b"documentation" and not _IGNORED.search(match[0]):
             return match[1] == b"main"
     return False
 

@@ -82,14 +82,14 @@ def _bound(text: str, shown: str) -> None:
     """Refuses what would keep the parser busy: deep nesting and endless dotted keys. One pass, whatever the text holds."""
     depth = dots = 0
     for match in _TOKEN.finditer(text):
-        token = match[0]
-        if token in "[{":
+        mark = match[0]
+        if mark in "[{":
             depth, dots = depth + 1, 0
-        elif token in "]}":
+        elif mark in "]}":
             depth = max(0, depth - 1)
-        elif token == ".":
+        elif mark == ".":
             dots += 1
-        elif token in "=,\n":
+        elif mark in "=,\n":
             dots = 0
         if depth > MOST_DEPTH or dots >= MOST_PARTS:
             what = f"it is nested more than {MOST_DEPTH} deep"

@@ -12,6 +12,7 @@ from goctl.config.convert import dotted, known_fields
 from goctl.config.loader import Loaded
 from goctl.config.model import Config
 
+_USER = re.compile(r"(?<=://)[^/@\s,]+@")
 _SECRET = re.compile(r"pass|token|secret|key|credential|auth", re.IGNORECASE)
 
 
@@ -51,10 +52,20 @@ def _shown(path: tuple[str, ...], value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, dict):
-        inside = {key: "***" if "options" in path and _SECRET.search(key) else one for key, one in value.items()}
-        return ", ".join(f"{key} = {one}" for key, one in inside.items()) or "-"
-    if "options" in path and _SECRET.search(path[-1]):
+        inside = {key: "***" if _secretive(path) and _SECRET.search(key) else one for key, one in value.items()}
+        return ", ".join(f"{key} = {_bare(str(one))}" for key, one in inside.items()) or "-"
+    if _secretive(path) and _SECRET.search(path[-1]):
         return "***"
     if isinstance(value, tuple | list):
-        return ", ".join(map(str, value)) or "-"
-    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+        return _bare(", ".join(map(str, value))) or "-"
+    return ("true" if value else "false") if isinstance(value, bool) else _bare(str(value))
+
+
+def _secretive(path: tuple[str, ...]) -> bool:
+    """Whether others decide what stands there: an extension's settings, a compiler's or a container's environment."""
+    return "options" in path or path[:1] == ("engines",) or "env" in path
+
+
+def _bare(text: str) -> str:
+    """Addresses without what stands before their @: a proxy's password would be there."""
+    return _USER.sub("***@", text)

@@ -1,0 +1,149 @@
+"""What a configuration is made of, nearest last: its file, a profile, the environment; and where each setting came from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import msgspec
+
+from goctl.config.convert import known_fields, words
+from goctl.config.lines import index
+from goctl.config.model import Go, ImageDefaults, Platforms, Project, Publish, Release
+from goctl.errors import Location
+
+#: The tables that have fixed settings.
+FIXED: dict[str, type[msgspec.Struct]] = {
+    "project": Project,
+    "go": Go,
+    "image": ImageDefaults,
+    "publish": Publish,
+    "release": Release,
+}
+
+
+class Origin(NamedTuple):
+    """Where a value came from: default, discovered, file, profile or environment; `name` is the profile's or variable's."""
+
+    kind: str
+    location: Location | None = None
+    name: str = ""
+
+    def __str__(self) -> str:
+        where = f" ({self.location})" if self.location else ""
+        return f"{self.kind} {self.name}".strip() + where
+
+
+class Source:
+    """The layers of one configuration."""
+
+    def __init__(self, shown: str, text: str, raw: dict[str, Any], profile: str, environment: Mapping[str, str]) -> None:
+        self.shown = shown
+        self.raw = raw
+        self.profile = profile
+        self._text = text
+        overlay = profiles_of(raw).get(profile, {}) if profile else {}
+        self.overlay = overlay if isinstance(overlay, dict) else {}
+        self.variables = _from_environment(environment)
+        self.discovered: set[str] = set()
+
+    @cached_property
+    def _lines(self) -> dict[tuple[str, ...], tuple[int, int]]:
+        return index(self._text)
+
+    def tree(self, profile: Mapping[str, Any]) -> dict[str, Any]:
+        """All layers merged, with another profile's if need be."""
+        merged = _merge({name: value for name, value in self.raw.items() if name != "profiles"}, profile)
+        for path, (_, value) in self.variables.items():
+            here = merged
+            for part in path[:-1]:
+                below = here.get(part)
+                here[part] = dict(below) if isinstance(below, dict) else {}
+                here = here[part]
+            here[path[-1]] = value
+        return merged
+
+    def place(self, path: tuple[str, ...], profile: str | None = None) -> Location:
+        """The line of a setting, or of the table that should hold it."""
+        profile = self.profile if profile is None else profile
+        if path in self.variables:
+            return Location(self.variables[path][0])
+        prefixes: list[tuple[str, ...]] = [("profiles", profile), ()] if profile else [()]
+        for depth in range(len(path), 0, -1):
+            # What a target's image does not say stands in [image].
+            inherited = [("image", *path[3:depth])] if path[:1] == ("targets",) and path[2:3] == ("image",) else []
+            for one in [path[:depth], *(inherited if depth > 3 else [])]:
+                for prefix in prefixes:
+                    found = self._lines.get((*prefix, *one))
+                    if found is not None:
+                        return Location(self.shown, found[0])
+        return Location(self.shown, self._lines.get(("profiles", profile), (1, 0))[0] if profile else 1)
+
+    def origin(self, path: tuple[str, ...]) -> Origin:
+        """The nearest layer that says it."""
+        if path in self.variables:
+            return Origin("environment", None, self.variables[path][0])
+        if _has(self.overlay, path):
+            return Origin("profile", self.place(path), self.profile)
+        if _has(self.raw, path):
+            return Origin("file", self.place(path, ""))
+        if path[:1] == ("targets",) and path[2:3] == ("image",) and path[3:]:
+            # What a target's image does not say, [image] does.
+            above = self.origin(("image", *path[3:]))
+            return above if above.kind != "default" else Origin("default")
+        if path[:2] in {("targets", name) for name in self.discovered} and path[2:] in ((), ("packages",)):
+            return Origin("discovered")
+        return Origin("default")
+
+
+def profiles_of(raw: dict[str, Any]) -> dict[str, Any]:
+    """The profiles of a file, if they are a table."""
+    profiles = raw.get("profiles", {})
+    return profiles if isinstance(profiles, dict) else {}
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables merged, anything else replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _has(tree: Any, path: tuple[str, ...]) -> bool:
+    for part in path:
+        if not isinstance(tree, dict) or part not in tree:
+            return False
+        tree = tree[part]
+    return True
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, ...], tuple[str, Any]]:
+    """GOCTL_PROJECT_VERSION and its like: (variable, value) by path. Lists are separated by commas."""
+    wanted = [name for name in environment if name.startswith("GOCTL_")]
+    if not wanted:
+        return {}
+    found: dict[tuple[str, ...], tuple[str, Any]] = {}
+    sections: dict[str, type[msgspec.Struct]] = {**FIXED, "platforms": Platforms}
+    for section, kind in sections.items():
+        for key, field in known_fields(kind).items():
+            variable = f"GOCTL_{section}_{key}".upper().replace("-", "_")
+            # An empty variable says nothing: CI systems set those they have no value for.
+            if environment.get(variable):
+                value = _typed(field.type, environment[variable])
+                if value is not None:
+                    found[(section, key)] = (variable, value)
+    return found
+
+
+def _typed(kind: Any, text: str) -> Any:
+    """A variable's text as the setting's type; None for settings that no text can give."""
+    said = words(kind)
+    if said.startswith("a list"):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if "whole number" in said and "list" not in said:
+        return int(text) if re.fullmatch(r"-?\d{1,9}", text) else text
+    return None if said.startswith("a table") else text
