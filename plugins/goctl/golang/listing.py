@@ -26,7 +26,7 @@ from goctl.values import Digest, to_json
 _SOURCES = "GoFiles CgoFiles CFiles CXXFiles MFiles HFiles FFiles SFiles SwigFiles SwigCXXFiles SysoFiles".split()
 _FIELDS = ",".join(
     ["Dir", "ImportPath", "Name", "Standard", "DepOnly", "Match", "Module", "EmbedPatterns", "EmbedFiles", "Imports"]
-    + ["ImportMap", "DefaultGODEBUG", "Error", *_SOURCES]
+    + ["ImportMap", "DefaultGODEBUG", "Error", "IgnoredGoFiles", "IgnoredOtherFiles", *_SOURCES]
 )
 PROFILE = "default.pgo"
 
@@ -38,6 +38,7 @@ class Module(msgspec.Struct, rename="pascal"):
     dir: str = ""
     go_mod: str = ""
     go_version: str = ""
+    sum: str = ""
     replace: Module | None = None
 
 
@@ -70,6 +71,8 @@ class Package(msgspec.Struct, rename="pascal"):
     syso_files: list[str] = []
     embed_patterns: list[str] = []
     embed_files: list[str] = []
+    ignored_go_files: list[str] = []
+    ignored_other_files: list[str] = []
     imports: list[str] = []
     import_map: dict[str, str] = {}
     default_godebug: str = msgspec.field(name="DefaultGODEBUG", default="")
@@ -80,6 +83,11 @@ class Package(msgspec.Struct, rename="pascal"):
         """Names below `dir` of all that is compiled or embedded."""
         sources = self.go_files + self.cgo_files + self.c_files + self.cxx_files + self.m_files + self.h_files + self.f_files
         return [*sources, *self.s_files, *self.swig_files, *self.swig_cxx_files, *self.syso_files, *self.embed_files]
+
+    @property
+    def ignored(self) -> list[str]:
+        """Names of sources that a build constraint or the name keeps out: an edit may bring them in."""
+        return [name for name in (*self.ignored_go_files, *self.ignored_other_files) if not name.endswith("_test.go")]
 
     @property
     def is_local(self) -> bool:
@@ -178,6 +186,10 @@ def _digest(
         parts += ["imports", *(text for path in own for text in (path, digests[path]))]
         digests[package.import_path] = keys.combine("package", *parts)
         detail[package.import_path] = {"files": files, "imports": own, "module": module}
+        if package.import_path == "command-line-arguments":
+            raise ModuleError(
+                f"{' '.join(patterns)}: files are no package", hint="name the folder of the package: ./cmd/api"
+            )
         if package.name == "main" and not package.dep_only:
             main = Main(package.import_path, package.name, digests[package.import_path])
             for pattern in package.match:
@@ -201,14 +213,19 @@ def _file_hashes(package: Package, hash_file: Callable[[str], str]) -> dict[str,
 
 
 def _module_text(package: Package, sums: Mapping[str, str]) -> str:
+    """What of a package's module enters a program: go records path, version, checksum and replacement of every module in it
+    (runtime/debug.BuildInfo), the language version decides how it is compiled."""
     module = package.module
     if module is None:
         return ""
     used = module.replace or module
+    words = [module.path, module.version]
+    if module.replace is not None:
+        words += ["=>", used.path, used.version]
     if package.is_local:
-        # A vendored module's version is in vendor/modules.txt; its files are read, so that only the language version counts.
-        return f"{module.path} go {module.go_version or used.go_version}"
-    return f"{used.path} {used.version} {sums.get(f'{used.path} {used.version}', '')}".strip()
+        words += ["go", module.go_version or used.go_version]
+    words.append(used.sum or sums.get(f"{used.path} {used.version}", ""))
+    return " ".join(word for word in words if word)
 
 
 def read_sums(folder: Path) -> dict[str, str]:

@@ -9,36 +9,44 @@ decides: a touched file or a new checkout of the same commit leaves the listings
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
 from goctl.contracts import Host
-from goctl.errors import StorageError
+from goctl.errors import ModuleError, StorageError
 from goctl.golang import watch
+from goctl.golang.environment import child_environment, effective
 from goctl.golang.listing import Graph, list_packages, read_sums
 from goctl.plan import keys
 from goctl.plan.facts import Listing, ListingKey, Main
-from goctl.system.files import Identity, clock
+from goctl.system.files import CHANGE_TIME_TELLS, Identity, clock
 from goctl.system.ledger import digest_of
 from goctl.values import Digest, from_json, to_json
 
 #: Listings made at the same time: go list is bound by one core each.
 LISTERS = 2
+#: How often packages are listed anew because a file changed meanwhile.
+ATTEMPTS = 4
+#: Variables of go that decide a listing and may come from the environment or from `go env -w`.
+_VARIABLES = ("GO111MODULE", "GOWORK", "GOPATH", "GOFLAGS", "GOEXPERIMENT", "GODEBUG")
 
 Stat = tuple[int, int, int, int]
 
 
 class Snapshot(msgspec.Struct, array_like=True):
     """One project's record. `files` maps a path to its stat, its sha256 and whether stat can tell a later write;
-    `folders` maps a path to its stat, the kind of names that matter, their digest and the same; `absent` must stay so."""
+    `folders` maps a path to its stat, the kind of names that matter, their digest and the same; `absent` must stay so.
+    `ignored` is a folder that matters to none of them: that of the programs."""
 
     context: str
     files: dict[str, tuple[Stat, str, bool]]
     folders: dict[str, tuple[Stat, str, str, bool]]
     absent: list[str]
     listings: bytes
+    ignored: str
 
 
 #: Details of the listings that this process made, by the digest of each main package in them; for explain, which writes
@@ -73,11 +81,15 @@ def packages(host: Host, wanted: Mapping[ListingKey, tuple[str, ...]], *, write:
 
 
 def changed_since_listing(host: Host) -> list[str]:
-    """Paths, from the module's folder, that are no longer as they were when packages() recorded them."""
+    """Paths, from the module's folder, that are no longer as they were when packages() recorded them.
+
+    A file that was written and is the same again counts: nobody knows what a compiler read meanwhile.
+    """
     snapshot = _recall(host)
     if snapshot is None:
         return []
-    changed, _ = compare(snapshot)
+    changed, same = compare(snapshot)
+    changed += [path for path in same if path in snapshot.files and _stat(path) != snapshot.files[path][0]]
     return [os.path.relpath(path, host.module) for path in changed]
 
 
@@ -85,7 +97,7 @@ def compare(snapshot: Snapshot) -> tuple[list[str], list[str]]:
     """Paths whose content changed; and paths that only look different, or that stat could not tell about."""
     changed: list[str] = []
     refreshed: list[str] = []
-    stat = os.stat
+    stat, ignored = os.stat, snapshot.ignored
     for path, (known, digest, settled) in snapshot.files.items():
         try:
             found = stat(path)
@@ -103,7 +115,7 @@ def compare(snapshot: Snapshot) -> tuple[list[str], list[str]]:
             continue
         if settled and (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino) == known:
             continue
-        (refreshed if watch.names_digest(path, kind) == digest else changed).append(path)
+        (refreshed if watch.names_digest(path, kind, ignored) == digest else changed).append(path)
     changed += [path for path in snapshot.absent if os.path.exists(path)]
     return changed, refreshed
 
@@ -127,8 +139,7 @@ def _settled(known: Stat, at: int) -> bool:
 def _context(host: Host) -> str:
     """What listings depend on besides files: the toolchain and the variables that go reads."""
     toolchain = host.toolchain()
-    names = ("GO111MODULE", "GOWORK", "GOPATH", "GOFLAGS", "GOEXPERIMENT", "GODEBUG")
-    variables = [f"{name}={os.environ.get(name, '')}" for name in names]
+    variables = [f"{name}={effective(name, os.environ)}" for name in _VARIABLES]
     own = [f"{name}={value}" for name, value in sorted(host.config.go.env.items())]
     return str(keys.combine("listings", str(host.module), to_json(toolchain).decode(), *variables, *own))
 
@@ -162,7 +173,7 @@ def _refresh(host: Host, old: Snapshot, paths: Iterable[str]) -> Snapshot:
                 old.files[path] = (stat, digest, _settled(stat, at))
         else:
             _, kind, digest, _ = old.folders[path]
-            if watch.names_digest(path, kind) == digest:
+            if watch.names_digest(path, kind, old.ignored) == digest:
                 old.folders[path] = (stat, kind, digest, _settled(stat, at))
     return old
 
@@ -176,24 +187,61 @@ def _list(
     *,
     write: bool,
 ) -> dict[ListingKey, Listing]:
-    hasher = _Hasher(old)
-    at = clock(host.scratch) if write else 0
-    sums = read_sums(host.module)
     patterns = {
         key: tuple(dict.fromkeys((*(recorded[key].mains if key in recorded else ()), *wanted)))
         for key, wanted in missing.items()
     }
-    with ThreadPoolExecutor(LISTERS) as pool:
-        graphs = list(pool.map(lambda key: list_packages(host, key, patterns[key], hasher.hash, sums), missing))
+    base = old if recorded else None
+    known = old
+    for _ in range(ATTEMPTS if write else 1):
+        at = _tick(host) if write else 0
+        hasher = _Hasher(known)
+        graphs = _graphs(host, patterns, hasher)
+        listings = {**recorded, **dict(zip(missing, (graph.listing for graph in graphs), strict=True))}
+        if not write:
+            break
+        made = _snapshot(host, context, base, graphs, patterns, hasher, listings, at)
+        if not _moved(made, known, at):
+            _record(host, made)
+            for graph in graphs:
+                _remember_detail(host, graph)
+            break
+        known = made
+    else:
+        raise ModuleError("sources are being edited while they are listed", hint="run it again when they are at rest")
     for graph in graphs:
         DETAILS.update(dict.fromkeys((main.digest for main in _mains(graph)), graph.detail))
-    listings = {**recorded, **dict(zip(missing, (graph.listing for graph in graphs), strict=True))}
-    if write:
-        base = old if recorded else None
-        _record(host, _snapshot(host, context, base, graphs, patterns, hasher, listings, at))
-        for graph in graphs:
-            _remember_detail(host, graph)
     return listings
+
+
+def _graphs(host: Host, patterns: Mapping[ListingKey, tuple[str, ...]], hasher: _Hasher) -> list[Graph]:
+    sums = read_sums(host.module)
+    with ThreadPoolExecutor(LISTERS) as pool:
+        return list(pool.map(lambda key: list_packages(host, key, patterns[key], hasher.hash, sums), patterns))
+
+
+def _tick(host: Host) -> int:
+    """The file system's time after it went on by a tick: what was written before has an earlier one."""
+    before = at = clock(host.scratch)
+    deadline = time.monotonic() + 0.05
+    while at == before and time.monotonic() < deadline:
+        time.sleep(0.001)
+        at = clock(host.scratch)
+    return at
+
+
+def _moved(made: Snapshot, before: Snapshot | None, at: int) -> bool:
+    """Whether something was written since `at`, so that go list and the record may have seen different states of it.
+
+    What was recorded before, and has not moved since, was at rest.
+    """
+    index = 2 if CHANGE_TIME_TELLS else 1
+    files, folders = (before.files, before.folders) if before is not None else ({}, {})
+    return any(
+        entry[0][index] >= at and files.get(path, ((), ""))[:2] != entry[:2] for path, entry in made.files.items()
+    ) or any(
+        entry[0][index] >= at and folders.get(path, ((), "", ""))[:3] != entry[:3] for path, entry in made.folders.items()
+    )
 
 
 def _snapshot(
@@ -207,22 +255,28 @@ def _snapshot(
     at: int,
 ) -> Snapshot:
     local = [package for graph in graphs for package in graph.local]
-    there, absent = watch.module_files(host.module, local, os.environ.get("GOWORK"))
-    for path in there:
+    works = {effective("GOWORK", child_environment(host.config.go, dict(key.env))) for key in patterns}
+    there, absent = watch.module_files(host.module, local, works)
+    everything = [pattern for each in patterns.values() for pattern in each]
+    ignored = str(host.dist)
+    watched = watch.folders(host.module, everything, local, ignored)
+    folders = {}
+    for folder, kind in watched.items():
+        stat = _stat(folder)
+        folders[folder] = (stat, kind, watch.names_digest(folder, kind, ignored), _settled(stat, at))
+    for package in local:
+        there += (os.path.join(package.dir, name) for name in package.ignored)
+    for path in (*there, *watch.loose_sources(watched, local)):
         hasher.hash(path)
     files = {path: (stat, digest, _settled(stat, at)) for path, (stat, digest) in hasher.seen.items()}
-    folders = {}
-    everything = [pattern for each in patterns.values() for pattern in each]
-    for folder, kind in watch.folders(host.module, everything, local).items():
-        stat = _stat(folder)
-        folders[folder] = (stat, kind, watch.names_digest(folder, kind), _settled(stat, at))
     if base is not None:
         files = base.files | files
         folders = {
             **base.folders,
             **{path: new for path, new in folders.items() if not _is_weaker(new, base.folders.get(path))},
         }
-    return Snapshot(context, files, folders, absent, to_json(list(listings.items())))
+        absent = sorted({*base.absent, *absent})
+    return Snapshot(context, files, folders, absent, to_json(list(listings.items())), ignored)
 
 
 def _is_weaker(new: tuple[Stat, str, str, bool], old: tuple[Stat, str, str, bool] | None) -> bool:
