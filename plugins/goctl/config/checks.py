@@ -160,7 +160,7 @@ def _registry(name: str, registry: Registry, root: Path, problems: Problems) -> 
 
 def _publish(config: Config, problems: Problems) -> None:
     registries = config.registries or ("local",)
-    for name in config.publish.to:
+    for name in dict.fromkeys(config.publish.to):
         if name not in registries:
             problems.add(("publish", "to"), f"{name!r} is no registry", hint=suggestion(name, registries))
     for tag in config.publish.tags:

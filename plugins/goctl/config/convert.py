@@ -26,6 +26,8 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 #: How many problems are told at once; a file with more has one reason for most of them.
 MOST_PROBLEMS = 100
 
+_MOST_REPEATED = 5 * MOST_PROBLEMS
+
 
 class EnoughProblems(Exception):
     """Ends the search: more problems would help nobody, and a file made for it could have 100,000."""
@@ -36,12 +38,14 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: dict[tuple[Path, str], tuple[str, str]] = {}
+        self._added = 0
 
     def add(self, path: Path, message: str, *, expected: str = "", hint: str = "") -> None:
         if path[2:3] == ("image",) and (("image", *path[3:]), message) in self.found:
             return  # inherited from [image], where it is said already
         self.found.setdefault((path, message), (expected, hint))
-        if len(self.found) >= MOST_PROBLEMS:
+        self._added += 1
+        if len(self.found) >= MOST_PROBLEMS or self._added >= _MOST_REPEATED:
             raise EnoughProblems
 
     def located(self, place: typing.Callable[[Path], Location]) -> list[Problem]:
@@ -149,7 +153,12 @@ def _word(kind: Any) -> str:
     if origin is typing.Literal:
         return "one of " + ", ".join(str(value) for value in arguments)
     if origin is tuple:
-        return f"a list of {words(arguments[0])}s".replace("one of", "the words")
+        inner = words(arguments[0])
+        return (
+            f"a list of {inner}".replace("one of", "these:")
+            if inner.startswith("one of")
+            else f"a list of {inner}s".replace(" or ", "s or ")
+        )
     if origin is dict:
         return "a table" if arguments[1] is Any else f"a table of {words(arguments[1])}s"
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):

@@ -48,6 +48,8 @@ class Source:
         self.overlay = overlay if isinstance(overlay, dict) else {}
         self.variables = _from_environment(environment)
         self.discovered: set[str] = set()
+        #: Platforms as the file spells them, by their own spelling.
+        self.spellings: dict[str, str] = {}
 
     @cached_property
     def _lines(self) -> dict[tuple[str, ...], tuple[int, int]]:
@@ -68,6 +70,7 @@ class Source:
     def place(self, path: tuple[str, ...], profile: str | None = None) -> Location:
         """The line of a setting, or of the table that should hold it."""
         profile = self.profile if profile is None else profile
+        path = self._spelled(path)
         if path in self.variables:
             return Location(self.variables[path][0])
         prefixes: list[tuple[str, ...]] = [("profiles", profile), ()] if profile else [()]
@@ -81,8 +84,14 @@ class Source:
                         return Location(self.shown, found[0])
         return Location(self.shown, self._lines.get(("profiles", profile), (1, 0))[0] if profile else 1)
 
+    def _spelled(self, path: tuple[str, ...]) -> tuple[str, ...]:
+        if path[:1] == ("platforms",) and path[1:]:
+            return ("platforms", self.spellings.get(path[1], path[1]), *path[2:])
+        return path
+
     def origin(self, path: tuple[str, ...]) -> Origin:
         """The nearest layer that says it."""
+        path = self._spelled(path)
         if path in self.variables:
             return Origin("environment", None, self.variables[path][0])
         if _has(self.overlay, path):

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from goctl.config import checks
-from goctl.config.convert import MOST_PROBLEMS, EnoughProblems, Problems, known_fields, suggestion, table, tables
+from goctl.config.convert import EnoughProblems, Problems, known_fields, suggestion, table, tables
 from goctl.config.discover import discover
 from goctl.config.layers import FIXED, Origin, Source, profiles_of
 from goctl.config.model import (
@@ -31,7 +31,7 @@ from goctl.values import Platform
 _SECTIONS = (*FIXED, "schema", "platforms", "targets", "registries", "engines", "profiles")
 
 MOST_PROFILES = 50
-_MORE = Problem(f"there are more problems; these are the first {MOST_PROBLEMS}", hint="mend these first")
+_MORE = Problem("there may be more problems: the search ended here", hint="mend these first")
 
 
 class Loaded:
@@ -75,7 +75,7 @@ def load(path: Path, *, profile: str = "", environment: Mapping[str, str] = os.e
         if name != profile and isinstance(overlay, dict) and len(profiles) <= MOST_PROFILES:
             located += _profile_problems(source, name, overlay, path.parent, problems)
     if located or config is None:
-        raise ConfigError(located)
+        raise ConfigError(sorted(located, key=lambda problem: problem.location or Location("")))
     return Loaded(config, path, source)
 
 
@@ -104,7 +104,8 @@ def _profile_problems(source: Source, name: str, overlay: dict[str, Any], root: 
         _convert(_touched(source.tree(overlay), overlay), root, source, found)
     for key in known.found:
         found.found.pop(key, None)
-    return found.located(lambda path: source.place(path, name))
+    problems = found.located(lambda path: source.place(path, name))
+    return [msgspec.structs.replace(one, message=f"with --profile {name}: {one.message}") for one in problems]
 
 
 def _touched(tree: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
@@ -136,7 +137,7 @@ def _convert(tree: dict[str, Any], root: Path, source: Source, problems: Problem
     parts: dict[str, Any] = {
         name: table(kind, tree[name], (name,), problems) for name, kind in FIXED.items() if name in tree
     }
-    parts["platforms"] = _platforms(tree.get("platforms", {}), problems)
+    parts["platforms"] = _platforms(tree.get("platforms", {}), source, problems)
     parts["targets"] = _targets(tree, problems)
     parts["registries"] = tables(Registry, tree.get("registries", {}), ("registries",), problems)
     parts["engines"] = _plain_tables(tree.get("engines", {}), ("engines",), problems)
@@ -169,7 +170,7 @@ def _complete(config: Config, tree: dict[str, Any], root: Path, source: Source) 
     return msgspec.structs.replace(config, **changes)
 
 
-def _platforms(raw: Any, problems: Problems) -> Platforms | None:
+def _platforms(raw: Any, source: Source, problems: Problems) -> Platforms | None:
     if not isinstance(raw, dict):
         problems.add(("platforms",), "is no table", expected="a table")
         return None
@@ -185,6 +186,8 @@ def _platforms(raw: Any, problems: Problems) -> Platforms | None:
             continue
         if platform in settings:
             problems.add(("platforms", name), f"{platform} has two tables", hint="join them")
+            continue
+        source.spellings[platform] = name
         made = table(PlatformSettings, value, ("platforms", name), problems)
         if made is not None:
             settings[platform] = made
