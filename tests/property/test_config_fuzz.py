@@ -54,9 +54,10 @@ VALUES = st.sampled_from(
 )
 KEYS = st.sampled_from(
     "schema project project.name go go.env go.env.A platforms platforms.default platforms.x.env image image.ports "
-    "image.base targets targets.a targets.a.packages targets.a.image targets.a.image.env targets.a.image.assets targets.a.stamp "
-    "registries registries.r registries.r.url registries.r.options publish publish.to release release.stages release.dist "
-    "engines engines.x profiles profiles.p profiles.p.targets profiles.p.image profiles.p.targets.a.image x".split()
+    "image.base targets targets.a targets.a.packages targets.a.image targets.a.image.env targets.a.image.assets "
+    "targets.a.stamp registries registries.r registries.r.url registries.r.options publish publish.to release "
+    "release.stages release.dist engines engines.x profiles profiles.p profiles.p.targets profiles.p.image "
+    "profiles.p.targets.a.image x".split()
 )
 
 

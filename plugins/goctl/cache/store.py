@@ -1,24 +1,33 @@
 """The artifact store: blobs by digest, and records: small values by key.
 
-A blob is written as containerd's content store does it: temporary file, sha256 while writing, fsync, check, rename, fsync
-of the folder. A record carries its own checksum; a damaged one is a miss. Any number of processes may share a store.
+A blob is written as containerd's content store does it: temporary file, sha256 while writing, check, fsync, rename, fsync
+of the folder. What was written by another run is hashed again while it is read, and removed when it is damaged, so that the
+next run makes it anew. A record carries its own checksum; a damaged one is a miss. Any number of processes may share a
+store.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
+import stat
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from goctl.errors import StorageError
 from goctl.system.files import replace, storage_errors, sync_folder
 from goctl.values import Digest
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 _HOUR = 3600.0
+_NEW = ".new."
 
 
 class Blobs:
@@ -27,6 +36,8 @@ class Blobs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "sha256"
         self._made = False
+        # Hashed by this very process while it wrote them.
+        self._fresh: set[str] = set()
 
     def has(self, digest: Digest, size: int) -> bool:
         path = self._path(digest)
@@ -34,7 +45,7 @@ class Blobs:
             found = os.stat(path)
         except OSError:
             return False
-        if found.st_size != size:
+        if found.st_size != size or not stat.S_ISREG(found.st_mode):
             return False
         if time.time() - found.st_mtime > _HOUR:
             # The time of the last use, for prune; to the hour, so that looking costs nothing.
@@ -43,8 +54,10 @@ class Blobs:
         return True
 
     def open(self, digest: Digest) -> BinaryIO:
+        """The content. A read from start to end raises StorageError at the end when it was damaged on the disk."""
+        path = self._path(digest)
         try:
-            return open(self._path(digest), "rb")
+            return open(path, "rb") if digest.hex in self._fresh else io.BufferedReader(_Verified(path, digest), 1 << 16)
         except OSError as error:
             raise StorageError(f"the blob {digest} is not there: {error.strerror}", hint="run the release again") from error
 
@@ -52,8 +65,7 @@ class Blobs:
         with self.open(digest) as file:
             content = file.read()
         if Digest.of(content) != digest:
-            self._path(digest).unlink(missing_ok=True)
-            raise StorageError(f"the blob {digest} was damaged; it is removed", hint="run the release again")
+            raise _damaged(self._path(digest), digest)
         return content
 
     def add(self, content: bytes) -> Digest:
@@ -69,7 +81,7 @@ class Blobs:
             with storage_errors(str(self._folder)):
                 self._folder.mkdir(parents=True, exist_ok=True)
             self._made = True
-        return Writer(self._folder)
+        return Writer(self._folder, self._fresh)
 
     def path(self, digest: Digest) -> Path:
         """The file of a blob, for those who can link to it."""
@@ -79,38 +91,84 @@ class Blobs:
         return self._folder / digest.hex
 
 
-class Writer:
-    """A blob in the making."""
+def _damaged(path: Path, digest: Digest) -> StorageError:
+    with contextlib.suppress(OSError):  # Windows does not remove what is open: the next reader will
+        path.unlink()
+    return StorageError(f"the blob {digest} was damaged; it is removed", hint="run the release again")
 
-    def __init__(self, folder: Path) -> None:
+
+class _Verified(io.FileIO):
+    """A blob's file that compares the digest when the last byte was read. Bytes that were sought past are not judged."""
+
+    def __init__(self, path: Path, digest: Digest) -> None:
+        super().__init__(path, "rb")
+        self._where = path
+        self._digest = digest
+        self._hash = hashlib.sha256()
+        self._hashed = 0
+        self._whole = os.fstat(self.fileno()).st_size
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        at = self.tell()
+        count = super().readinto(buffer) or 0
+        if at == self._hashed:
+            self._hash.update(memoryview(buffer).cast("B")[:count])
+            self._hashed += count
+            if self._hashed >= self._whole and self._hash.hexdigest() != self._digest.hex:
+                raise _damaged(self._where, self._digest)
+        return count
+
+    def readall(self) -> bytes:
+        content = bytearray()
+        piece = bytearray(1 << 20)
+        while count := self.readinto(piece):
+            content += memoryview(piece)[:count]
+        return bytes(content)
+
+
+class Writer:
+    """A blob in the making. `fresh` is told its digits when it is there."""
+
+    def __init__(self, folder: Path, fresh: set[str]) -> None:
         self._folder = folder
+        self._fresh = fresh
         self._hash = hashlib.sha256()
         self._size = 0
         self._name = ""
         with storage_errors(str(folder)):
-            handle, self._name = tempfile.mkstemp(prefix=".new.", dir=folder)
+            handle, self._name = _temporary(folder)
             self._file = os.fdopen(handle, "wb", buffering=0)
 
     def write(self, data: bytes | memoryview) -> int:
+        view = memoryview(data).cast("B")
+        size = len(view)
+        self._hash.update(view)
+        self._size += size
         with storage_errors(str(self._folder)):
-            view = memoryview(data)
             while view:
                 view = view[self._file.write(view) :]
-        self._hash.update(data)
-        size = len(data)
-        self._size += size
         return size
 
     def commit(self, expected: Digest | None = None) -> tuple[Digest, int]:
         digest = Digest("sha256:" + self._hash.hexdigest())
         if expected is not None and digest != expected:
             raise StorageError(f"content has the digest {digest}, and should have {expected}; it is not kept")
+        target = self._folder / digest.hex
         with storage_errors(str(self._folder)):
+            # A write that failed, and whose error somebody swallowed, shows here.
+            if os.fstat(self._file.fileno()).st_size != self._size:
+                raise StorageError(f"not all of the blob {digest} could be written; it is not kept")
             os.fsync(self._file.fileno())
             self._file.close()
-            replace(self._name, self._folder / digest.hex)
-            self._name = ""
+            try:
+                replace(self._name, target)
+                self._name = ""
+            except PermissionError:
+                # Windows: somebody reads the blob that is there already. It is the same content.
+                if os.name != "nt" or not target.is_file():
+                    raise
             sync_folder(self._folder)
+        self._fresh.add(digest.hex)
         return digest, self._size
 
     def __enter__(self) -> Self:
@@ -122,6 +180,15 @@ class Writer:
         if self._name:
             with contextlib.suppress(OSError):
                 os.unlink(self._name)
+
+
+def _temporary(folder: Path) -> tuple[int, str]:
+    """A new file in a folder, made again where `clean` took it away meanwhile."""
+    try:
+        return tempfile.mkstemp(prefix=_NEW, dir=folder)
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.mkstemp(prefix=_NEW, dir=folder)
 
 
 class Records:
@@ -141,14 +208,10 @@ class Records:
 
     def put(self, kind: str, key: str, value: bytes) -> None:
         path = self._path(kind, key)
-        folder = os.path.dirname(path)
-        with storage_errors(folder):
+        folder = Path(path).parent
+        with storage_errors(str(folder)):
             # No fsync: what a power loss takes or damages is only made again.
-            try:
-                handle, name = tempfile.mkstemp(prefix=".new.", dir=folder)
-            except FileNotFoundError:
-                os.makedirs(folder, exist_ok=True)
-                handle, name = tempfile.mkstemp(prefix=".new.", dir=folder)
+            handle, name = _temporary(folder)
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(hashlib.sha256(value).digest() + value)
@@ -175,26 +238,29 @@ class Unwritten:
         """Forgets it."""
 
 
-def prune(folder: Path, most: int, *, keep: frozenset[str] = frozenset(), unused: float = _HOUR) -> int:
-    """Removes files below a store's folder, the longest unused first, until `most` bytes are left; the bytes removed.
+def prune(folder: Path, most: int, *, keep: Collection[Digest] = (), unused: float = _HOUR) -> int:
+    """Removes blobs or records below a folder, the longest unused first, until `most` bytes are left; the bytes removed.
 
-    Never removes what was used in the last `unused` seconds, for another run may be about to read it, nor a file named in
+    Never removes what was used in the last `unused` seconds, for another run may be about to read it, nor the blobs in
     `keep`. What writers that were killed left behind goes too.
     """
     now = time.time()
+    kept = {digest.hex for digest in keep}
     files = []
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):
             found = path.lstat()
-            if not path.is_dir():
+            if not stat.S_ISDIR(found.st_mode):
                 files.append((found.st_mtime, found.st_size, path))
     total = sum(size for _, size, _ in files)
     removed = 0
-    for used, size, path in sorted(files, key=lambda entry: entry[0]):
-        is_rest = path.name.startswith(".new.")
-        if now - used < unused or path.name in keep or (total - removed <= most and not is_rest):
+    for used, size, path in sorted(files):
+        is_rest = path.name.startswith(_NEW)
+        if now - used < unused or path.name in kept or (total - removed <= most and not is_rest):
             continue
         with contextlib.suppress(OSError):
-            path.unlink()
-            removed += size
+            # Looked at once more: it may have been used while others were removed.
+            if now - path.lstat().st_mtime >= unused:
+                path.unlink()
+                removed += size
     return removed

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING
 
+from goctl.oci.packages import installed
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -25,10 +27,11 @@ _GZIP_HEADER = bytes((0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255))
 
 
 def compressors() -> Mapping[str, str]:
-    """Library and version whose bytes each kind of compression gives; part of every image's key."""
-    from importlib.metadata import version
+    """Library and version whose bytes each kind of compression gives; part of every image's key.
 
-    return {"gzip": f"zlib-ng {version('zlib-ng')}", "zstd": f"zstandard {version('zstandard')}"}
+    The packages carry zlib-ng and libzstd in themselves, so that their versions tell those of the C code.
+    """
+    return {"gzip": f"zlib-ng {installed('zlib-ng')}", "zstd": f"zstandard {installed('zstandard')}"}
 
 
 def compress(kind: str, level: int, pieces: Iterable[bytes], executor: Executor, ahead: int) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,6 +22,11 @@ _MEDIA_TYPES = {
 }
 #: Cores that compress one layer. More would not be fed: tar and two sha256 run in one thread.
 _MOST_WORKERS = 4
+
+
+#: One lock for each layer in the making, so that two images which share it make it once.
+_making: dict[str, threading.Lock] = {}
+_guard = threading.Lock()
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -43,32 +49,49 @@ def remembered(
 ) -> Layer:
     """The layer of some content (all that its bytes depend on, as text), made only when it is not there already."""
     key = keys.combine("layer", compression.kind, str(compression.level), compression.compressor, *content)
-    found = memo.get("layer", key)
-    if found is not None:
-        try:
-            layer = from_json(found, Layer)
-        except ValueError:
-            layer = None
-        if layer is not None and blobs.has(layer.descriptor.digest, layer.descriptor.size):
-            return layer
-    layer = make()
-    memo.put("layer", key, to_json(layer))
+    with _guard:
+        turn = _making.setdefault(key, threading.Lock())
+    with turn:
+        layer = _recall(key, blobs, memo)
+        if layer is None:
+            layer = make()
+            memo.put("layer", key, to_json(layer))
     return layer
 
 
+def _recall(key: str, blobs: BlobStore, memo: Memo) -> Layer | None:
+    content = memo.get("layer", key)
+    if content is None:
+        return None
+    try:
+        layer = from_json(content, Layer)
+    except ValueError:
+        return None
+    return layer if blobs.has(layer.descriptor.digest, layer.descriptor.size) else None
+
+
 def write_layer(
-    entries: Iterable[Entry], compression: Compression, blobs: BlobStore, check: Callable[[], None] = lambda: None
+    entries: Iterable[Entry],
+    compression: Compression,
+    blobs: BlobStore,
+    check: Callable[[], None] = lambda: None,
+    *,
+    without: frozenset[str] = frozenset(),
+    workers: int = 0,
 ) -> Layer:
-    """Archives, compresses and stores. `check` is called between pieces, and may raise."""
+    """Archives, compresses and stores; no entries are written for the folders `without`.
+
+    `check` is called between pieces, and may raise. Neither it nor the number of workers (0: by the machine) changes a byte.
+    """
     diff = hashlib.sha256()
 
     def hashed() -> Iterator[bytes]:
-        for piece in pieces(archive(with_parents(entries)), PIECE):
+        for piece in pieces(archive(with_parents(entries, without=without)), PIECE):
             check()
             diff.update(piece)
             yield piece
 
-    workers = min(_MOST_WORKERS, os.cpu_count() or 1)
+    workers = workers or min(_MOST_WORKERS, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers, "compress") as executor, blobs.writer() as writer:
         for chunk in compress(compression.kind, compression.level, hashed(), executor, workers + 2):
             writer.write(chunk)

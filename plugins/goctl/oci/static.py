@@ -12,7 +12,8 @@ from pathlib import Path
 from goctl.contracts import BlobStore, Memo
 from goctl.oci.compress import compressors
 from goctl.oci.layers import Compression, remembered, write_layer
-from goctl.oci.tar import FOLDER_MODE, Entry
+from goctl.oci.packages import installed
+from goctl.oci.tar import Entry, folder
 from goctl.plan.facts import Base
 from goctl.values import Descriptor, Digest, Platform, to_json
 
@@ -36,9 +37,7 @@ _NSSWITCH = "hosts: files dns\n"
 
 def versions() -> Mapping[str, str]:
     """The packages that `static` is made of, and their installed versions."""
-    from importlib.metadata import version
-
-    return {"certifi": version("certifi"), "tzdata": version("tzdata")}
+    return {name: installed(name) for name in ("certifi", "tzdata")}
 
 
 def scratch_base(platform: Platform, blobs: BlobStore) -> Base:
@@ -89,10 +88,7 @@ def _entries() -> list[Entry]:
         Entry(name="etc/passwd", source=_USERS.encode(), mode=_DATA),
         Entry(name="etc/group", source=_GROUP.encode(), mode=_DATA),
         Entry(name="etc/nsswitch.conf", source=_NSSWITCH.encode(), mode=_DATA),
-        Entry(name="home/nonroot", mode=0o700, uid=NONROOT, gid=NONROOT),
-        Entry(name="root", mode=0o700),
-        Entry(name="tmp", mode=0o1777),
-        Entry(name="var/tmp", mode=0o1777),
+        *(folder(name) for name in ("home/nonroot", "root", "tmp", "var/tmp")),
     ]
     return entries + _zones()
 
@@ -102,7 +98,7 @@ def _zones() -> list[Entry]:
     import tzdata
 
     package = Path(next(iter(tzdata.__path__))) / "zoneinfo"
-    entries = [Entry(name="usr/share/zoneinfo", mode=FOLDER_MODE)]
+    entries = [folder("usr/share/zoneinfo")]
     for path in package.rglob("*"):
         if path.is_file() and path.suffix not in (".py", ".pyc"):
             name = f"usr/share/zoneinfo/{path.relative_to(package).as_posix()}"

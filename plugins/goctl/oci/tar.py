@@ -33,22 +33,46 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     gid: int = 0
 
 
-def with_parents(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries in the order of their names, each folder above them added once. Raises ImageError for two of one name."""
+#: Folders that have an owner and a mode of their own wherever they are: an entry of 0755 would take them from the base.
+#: (65532 is `nonroot`, here and in distroless images.)
+_OWN = {"tmp": (0o1777, 0), "var/tmp": (0o1777, 0), "root": (0o700, 0), "home/nonroot": (0o700, 65532)}
+
+#: Folders that are links in many bases (UsrMerge; /run). An entry for them would put an empty folder in the link's place;
+#: without one, what is below goes where the link leads.
+LINKED = frozenset("bin sbin lib lib32 lib64 libx32 var/run var/lock".split())
+
+#: How a layer says that a file of a lower layer is gone (image-spec, layer.md, "Whiteouts").
+_WHITEOUT = ".wh."
+
+
+def folder(name: str) -> Entry:
+    """The entry of a folder that nobody said more about than its name."""
+    mode, owner = _OWN.get(name, (FOLDER_MODE, 0))
+    return Entry(name=name, mode=mode, uid=owner, gid=owner)
+
+
+def with_parents(entries: Iterable[Entry], *, without: frozenset[str] = frozenset()) -> list[Entry]:
+    """The entries in the order of their names, each folder above them added once; no entries for the folders `without`.
+
+    Raises ImageError for two of one name, and for names that mean something else in a layer.
+    """
     found: dict[str, Entry] = {}
     for entry in entries:
         name = entry.name.strip("/")
         if name in found and not (found[name].source is None and entry.source is None):
             raise ImageError(f"two files would be at /{name} in the image", hint="give one of them another path")
+        if any(part.startswith(_WHITEOUT) for part in name.split("/")):
+            raise ImageError(f"/{name} cannot be in an image: {_WHITEOUT} marks what a layer removes", hint="rename it")
         found[name] = msgspec.structs.replace(entry, name=name)
     for name in list(found):
         above = posixpath.dirname(name)
         while above:
-            parent = found.setdefault(above, Entry(name=above, mode=FOLDER_MODE))
+            parent = found.setdefault(above, folder(above))
             if parent.source is not None:
                 raise ImageError(f"/{above} would be a file and a folder in the image", hint="give one of them another path")
             above = posixpath.dirname(above)
-    return [found[name] for name in sorted(found, key=lambda name: name.encode("utf-8", "surrogateescape"))]
+    kept = [name for name in found if found[name].source is not None or name not in without]
+    return [found[name] for name in sorted(kept, key=lambda name: name.encode("utf-8", "surrogateescape"))]
 
 
 def archive(entries: Iterable[Entry]) -> Iterator[bytes]:
