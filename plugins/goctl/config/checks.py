@@ -114,7 +114,7 @@ def _image(target: Target, image: Image, where: Where, root: Path, problems: Pro
 
 def _image_defaults(image: ImageDefaults, where: Where, problems: Problems) -> None:
     _base(image.base, (*where, "base"), problems)
-    most = {"gzip": 9, "zstd": 19}[image.compression]
+    most = {"gzip": 12, "zstd": 19}[image.compression]
     if image.compression_level > most:
         problems.add((*where, "compression-level"), f"{image.compression_level} is too high", expected=f"1 to {most}")
     for port in image.ports:

@@ -100,7 +100,7 @@ class ImageDefaults(Table, frozen=True):
     engine: Annotated[Text, _doc("Who assembles the image: `embedded`, or an engine of an installed package.")] = "embedded"
     compression: Annotated[Compression, _doc("How layers are compressed.")] = "gzip"
     compression_level: Annotated[
-        int, _doc("How hard: 1 to 9 for gzip, 1 to 19 for zstd. The default is 2 for gzip and 3 for zstd.", ge=0, le=19)
+        int, _doc("How hard: 1 to 12 for gzip, 1 to 19 for zstd. The default is 1 for gzip and 3 for zstd.", ge=0, le=19)
     ] = 0
     user: Annotated[
         Text | None,

@@ -1,4 +1,4 @@
-"""Compiling: one `go build` for all packages that share platform, flags and environment.
+"""Compiling: one `go build` for all packages that share platform, flags and environment; platforms side by side.
 
 The folder that go writes to holds, before it starts, links to the programs of the last run, so that go itself sees which
 are up to date and links only the others. What comes out moves to `dist/TARGET/PLATFORM/` by rename. A program that somebody
@@ -8,11 +8,12 @@ edited below dist/ is not linked in: it would be taken for up to date.
 from __future__ import annotations
 
 import os
+import queue
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +27,7 @@ from goctl.plan.model import CompileStep
 from goctl.system.files import replace, storage_errors
 from goctl.system.ledger import Ledger, digest_of
 from goctl.system.process import Completed, run
-from goctl.values import Digest
+from goctl.values import Digest, Platform
 
 #: How often the folder is looked at for programs that are linked.
 _POLL_SECONDS = 0.1
@@ -48,15 +49,47 @@ class Compiler:
         self._ledger = Ledger(host.memo, host.root)
 
     def run(self, steps: Sequence[CompileStep], inputs: Mapping[str, Artifact]) -> Iterator[Outcome]:
-        """Yields each program as soon as it is linked; steps that failed come last."""
-        for batch in batches(steps):
+        """Yields each program as soon as it is linked; of each go build, steps that failed come last."""
+        platforms = [*chains(steps)]
+        width = min(len(platforms), self._host.jobs)
+        ended: queue.SimpleQueue[Outcome | Future[None]] = queue.SimpleQueue()
+        with ThreadPoolExecutor(width or 1, "platform") as pool:
+            running = set()
+            for number, chain in enumerate(platforms):
+                # The last platforms share all cores when fewer are left than can be built at once.
+                beside = width if number < len(platforms) - len(platforms) % width else len(platforms) % width
+                running.add(pool.submit(self._chain, chain, -(-self._host.jobs // beside), ended.put))
+            for future in running:
+                future.add_done_callback(ended.put)
+            while running:
+                match ended.get():
+                    case Future() as future:
+                        running.discard(future)
+                        future.result()
+                    case outcome:
+                        yield outcome
+
+    def _chain(self, chain: list[list[CompileStep]], parallel: int, put: Callable[[Outcome], None]) -> None:
+        for batch in chain:
             with storage_errors(str(self._host.scratch)):
                 self._host.scratch.mkdir(parents=True, exist_ok=True)
                 folder = Path(tempfile.mkdtemp(prefix="build.", dir=self._host.scratch))
             try:
-                yield from _Build(self._host, self._ledger, batch, folder).run()
+                for outcome in _Build(self._host, self._ledger, batch, folder, parallel).run():
+                    put(outcome)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def chains(steps: Sequence[CompileStep]) -> Iterator[list[list[CompileStep]]]:
+    """Batches of one platform, which follow each other: side by side they would compile the same packages twice, for the go
+    command does not wait for another one that makes what it needs. Platforms share nothing, and one fills the cores that
+    another leaves idle while it loads packages or links its last program.
+    """
+    found: dict[Platform, list[list[CompileStep]]] = {}
+    for batch in batches(steps):
+        found.setdefault(batch[0].platform, []).append(batch)
+    yield from found.values()
 
 
 def batches(steps: Sequence[CompileStep]) -> list[list[CompileStep]]:
@@ -75,8 +108,9 @@ def batches(steps: Sequence[CompileStep]) -> list[list[CompileStep]]:
 class _Build:
     """One go build."""
 
-    def __init__(self, host: Host, ledger: Ledger, steps: list[CompileStep], folder: Path) -> None:
+    def __init__(self, host: Host, ledger: Ledger, steps: list[CompileStep], folder: Path, parallel: int) -> None:
         self._host = host
+        self._parallel = parallel
         self._ledger = ledger
         self._steps = steps
         self._out = folder / "out"
@@ -126,15 +160,12 @@ class _Build:
         # On the same disk, so that go moves a finished program by rename: it is whole as soon as it can be seen.
         env["GOTMPDIR"] = str(self._tmp)
         return run(
-            (toolchain.command, "build", "-trimpath", "-buildvcs=false", *self._parallel(), *first.flags)
+            (toolchain.command, "build", "-trimpath", "-buildvcs=false", f"-p={self._parallel}", *first.flags)
             + ("-o", str(self._out) + os.sep, "--", *(step.import_path for step in self._steps)),
             cwd=self._host.module,
             env=env,
             on_stderr=self._heard,
         )
-
-    def _parallel(self) -> tuple[str, ...]:
-        return (f"-p={self._host.jobs}",) if self._host.jobs != (os.cpu_count() or 2) else ()
 
     def _heard(self, line: str) -> None:
         if line.startswith("go: downloading "):

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 @cache
 def installed(package: str) -> str:
-    """The version of an installed distribution, by its name (`zlib-ng`). Raises ModuleNotFoundError.
+    """The version of an installed distribution, by its name (`import-linter`). Raises ModuleNotFoundError.
 
     Installers keep a folder NAME-VERSION.dist-info beside the package (PyPA, "Recording installed projects"); its name is
     all that is read. Where there is none, as in some systems' own packages, importlib.metadata is asked.

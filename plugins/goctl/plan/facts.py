@@ -86,7 +86,7 @@ class Base(msgspec.Struct, frozen=True):
 class Facts(msgspec.Struct, frozen=True):
     """What was looked up. `assets` maps a source path of goctl.toml to the digest of its names and contents; `bases` maps
     (reference, platform) to what it is pinned to; `compressors` maps gzip and zstd to the library and version whose bytes
-    they are (`zlib-ng 1.1.0`).
+    they are (`deflate 0.9.0`).
     """
 
     git: Git | None = None

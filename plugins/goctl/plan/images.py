@@ -35,7 +35,7 @@ def image_step(config: Config, facts: Facts, name: str, platform: Platform, comp
     assets = tuple(Asset(source, path, facts.assets.get(source)) for source, path in sorted(image.assets.items()))
     settings = _settings(target, image, facts, name, platform, programs)
     compressor = facts.compressors.get(image.compression, "")
-    level = image.compression_level or {"gzip": 2, "zstd": 3}[image.compression]
+    level = image.compression_level or {"gzip": 1, "zstd": 3}[image.compression]
     fields = {
         "engine": image.engine,
         "platform": str(platform),
