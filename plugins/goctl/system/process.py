@@ -7,6 +7,7 @@ one process, here for the group).
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 import signal
@@ -20,12 +21,17 @@ from typing import IO, Final
 
 import msgspec
 
-from goctl.errors import GoctlError, Interrupted, ToolchainError
+from goctl.errors import GoctlError, Interrupted, StorageError, ToolchainError
 
 #: Seconds a child has after being interrupted, and then after being terminated. Together well under the five seconds
 #: within which everything must be gone.
 INTERRUPT_GRACE: Final = 1.0
 TERMINATE_GRACE: Final = 1.0
+#: Seconds that what a child started may go on writing to the child's streams after it ended.
+LINGER: Final = 1.0
+#: Bytes that are kept of stderr: the last ones. A longer line than LONGEST_LINE is taken in pieces.
+KEPT_OF_STDERR: Final = 2**23
+LONGEST_LINE: Final = 2**20
 
 OnLine = Callable[[str], None]
 Take = Callable[[bytes], None]
@@ -74,6 +80,8 @@ class Children:
                     creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
                 )
             except FileNotFoundError as error:
+                if cwd is not None and not cwd.is_dir():
+                    raise StorageError(f"there is no folder {cwd} to run {args[0]!r} in") from error
                 raise ToolchainError(f"{args[0]!r} was not found", hint="install it, or put its folder on PATH") from error
             except OSError as error:
                 raise ToolchainError(f"{args[0]!r} cannot be started: {error.strerror or error}") from error
@@ -121,53 +129,103 @@ def run(
 
     `on_stdout` and `on_stderr` are called with each line as it comes, in a thread of their own; `take_stdout` is handed the
     lines as bytes in place of keeping them. With `error`, an exit code other than 0 raises it with the last lines of stderr.
-    Raises Interrupted when the run is ended meanwhile.
+    What a listener raises ends the child and is raised here. Raises Interrupted when the run is ended meanwhile.
     """
     child = children.start(args, cwd=cwd, env=env, stdin=subprocess.DEVNULL if input is None else subprocess.PIPE)
-    sinks: tuple[list[bytes], list[bytes]] = ([], [])
-    readers = [
-        threading.Thread(target=_read, args=(pipe, take, on_line), daemon=True)
-        for pipe, take, on_line in (
-            (child.stdout, take_stdout or sinks[0].append, on_stdout),
-            (child.stderr, sinks[1].append, on_stderr),
-        )
-    ]
+    kept: list[bytes] = []
+    tail = _Tail()
+    out = _Reader(child, child.stdout, take_stdout or kept.append, on_stdout)
+    err = _Reader(child, child.stderr, tail.append, on_stderr, LONGEST_LINE)
     try:
-        for reader in readers:
-            reader.start()
-        if input is not None and child.stdin is not None:
-            with contextlib.suppress(OSError), child.stdin as pipe:
-                pipe.write(input)
-        try:
-            child.wait(timeout)
-        except subprocess.TimeoutExpired:
-            end_one(child)
-            raise (error or GoctlError)(f"{_name(args)} did not end within {timeout:g} s") from None
+        out.start()
+        err.start()
+        if input is not None:
+            threading.Thread(target=_feed, args=(child, input), daemon=True).start()
+        child.wait(timeout)
+    except subprocess.TimeoutExpired:
+        end_one(child)
+        raise (error or GoctlError)(f"{_name(args)} did not end within {timeout:g} s") from None
     except BaseException:
         end_one(child)
         raise
     finally:
-        # A grandchild may hold the pipes open after its parent ended: what it prints is no longer ours.
-        for reader in readers:
-            if reader.ident is not None:
-                reader.join(5)
-        children.forget(child)
+        _leave(child, (out, err))
+    for raised in (out.raised, err.raised):
+        if raised is not None:
+            raise raised
     if children.ended.is_set():
         raise Interrupted
-    completed = Completed(tuple(args), child.returncode, b"".join(sinks[0]), b"".join(sinks[1]))
+    completed = Completed(tuple(args), child.returncode, b"".join(kept), b"".join(tail.parts))
     if error is not None and completed.code != 0:
         raise error(f"{_name(args)} ended with {completed.code}: {_last_lines(completed.errors or completed.text)}")
     return completed
 
 
-def _read(pipe: IO[bytes] | None, take: Take, on_line: OnLine | None) -> None:
-    if pipe is None:
-        return
-    with contextlib.suppress(ValueError, OSError), pipe:
-        for line in pipe:
-            take(line)
-            if on_line is not None:
-                on_line(line.decode("utf-8", "replace").rstrip("\r\n"))
+class _Tail:
+    """The last bytes of a stream."""
+
+    def __init__(self) -> None:
+        self.parts: collections.deque[bytes] = collections.deque()
+        self._size = 0
+
+    def append(self, part: bytes) -> None:
+        self.parts.append(part)
+        self._size += len(part)
+        while self._size > KEPT_OF_STDERR:
+            self._size -= len(self.parts.popleft())
+
+
+class _Reader(threading.Thread):
+    """Reads one of a child's streams to its end. What a listener raises ends the child, and is kept for who waits."""
+
+    def __init__(
+        self, child: subprocess.Popen[bytes], pipe: IO[bytes] | None, take: Take, on_line: OnLine | None, longest: int = -1
+    ) -> None:
+        super().__init__(daemon=True)
+        self.raised: BaseException | None = None
+        self._child = child
+        self._pipe = pipe
+        self._take = take
+        self._on_line = on_line
+        self._longest = longest
+
+    def run(self) -> None:
+        try:
+            self._read()
+        except BaseException as error:  # noqa: BLE001 - raised again where the child is waited for
+            self.raised = error
+            end_one(self._child)
+
+    def _read(self) -> None:
+        if self._pipe is None:
+            return
+        with self._pipe as pipe:
+            while line := pipe.readline(self._longest):
+                self._take(line)
+                if self._on_line is not None:
+                    self._on_line(line.decode("utf-8", "replace").rstrip("\r\n"))
+
+
+def _feed(child: subprocess.Popen[bytes], input: bytes) -> None:
+    # A child that ends without reading breaks the pipe: its exit code says what that means.
+    if child.stdin is not None:
+        with contextlib.suppress(OSError), child.stdin as pipe:
+            pipe.write(input)
+
+
+def _leave(child: subprocess.Popen[bytes], readers: Sequence[_Reader]) -> None:
+    """Ends what is left of a child that ended: what it printed is read, what holds its streams open is ended too."""
+    started = [reader for reader in readers if reader.ident is not None]
+    for patience in (LINGER, 0.5):
+        deadline = time.monotonic() + patience
+        for reader in started:
+            reader.join(max(0.0, deadline - time.monotonic()))
+        if not any(reader.is_alive() for reader in started):
+            break
+        end_one(child)
+    # Whatever left the group and holds a stream still, is not waited for: what it prints is no longer ours.
+    _release(child)
+    children.forget(child)
 
 
 def _name(args: Sequence[str]) -> str:
@@ -214,6 +272,11 @@ if sys.platform == "win32":
         _kernel32.AssignProcessToJobObject(wintypes.HANDLE(job), wintypes.HANDLE(int(child._handle)))  # noqa: SLF001 - subprocess has no public name for it
         _jobs[child.pid] = job
 
+    def _release(child: subprocess.Popen[bytes]) -> None:
+        job = _jobs.pop(child.pid, None)
+        if job is not None:
+            _kernel32.CloseHandle(wintypes.HANDLE(job))
+
     def _group_alive(child: subprocess.Popen[bytes]) -> bool:
         return child.poll() is None
 
@@ -225,6 +288,7 @@ if sys.platform == "win32":
         job = _jobs.pop(child.pid, None)
         if job is not None:
             _kernel32.TerminateJobObject(wintypes.HANDLE(job), 1)
+            _kernel32.CloseHandle(wintypes.HANDLE(job))
         with contextlib.suppress(OSError):
             child.terminate()
 
@@ -234,6 +298,9 @@ else:
 
     def _adopt(child: subprocess.Popen[bytes]) -> None:
         """Nothing to do: the child leads a session, and with it a process group, of its own."""
+
+    def _release(child: subprocess.Popen[bytes]) -> None:
+        """Nothing to give back."""
 
     def _group_alive(child: subprocess.Popen[bytes]) -> bool:
         child.poll()  # reaps the leader, so that it does not count as alive
