@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TextIO
 
+import msgspec
+
 from goctl.events import Event
 from goctl.values import to_json
 
@@ -17,10 +19,21 @@ class JsonLines:
         self._lock = threading.Lock()
 
     def emit(self, event: Event) -> None:
-        line = to_json(event).decode()
+        line = self._line(event)
         with self._lock:
             self._out.write(line + "\n")
             self._out.flush()
+
+    def _line(self, event: Event) -> str:
+        try:
+            line = to_json(event).decode()
+            line.encode(self._out.encoding or "utf-8")
+        except UnicodeEncodeError:
+            # A stream that is not UTF-8 (Windows, when piped), or a file's name that is no text: escapes are JSON too.
+            import json
+
+            return json.dumps(msgspec.to_builtins(event, enc_hook=lambda raw: json.loads(bytes(raw))))
+        return line
 
     def close(self) -> None:
         """Nothing is held back."""

@@ -65,7 +65,7 @@ class Live:
     def _say(self, event: Event) -> None:
         match event:
             case Output():
-                self._print("  " + words.clean(event.line), "dim")
+                self._print("  " + event.line, "dim")
             case Notice():
                 for line in words.notice_lines(event):
                     self._print(line, "yellow" if event.level == "warning" else "")
@@ -93,7 +93,10 @@ class Live:
         from rich.text import Text
 
         # Text, not markup: a file name may hold brackets.
-        self._rich().print(Text(text, style=style))
+        self._rich().print(Text(self._clean(text), style=style))
+
+    def _clean(self, text: str) -> str:
+        return words.printable(text, self._out.encoding)
 
     def _bars(self) -> Progress:
         if self._progress is None:
@@ -114,7 +117,7 @@ class Live:
 
     def _start(self, event: StepStarted) -> None:
         if event.step not in self._tasks:
-            self._tasks[event.step] = self._bars().add_task(event.title, total=None, amount="")
+            self._tasks[event.step] = self._bars().add_task(self._clean(event.title), total=None, amount="")
 
     def _advance(self, event: StepProgress) -> None:
         task = self._tasks.get(event.step)
@@ -123,7 +126,7 @@ class Live:
         done, total = (ByteSize(event.done), ByteSize(event.total)) if event.unit == "bytes" else (event.done, event.total)
         amount = f"{done} of {total}" if event.total else str(done)
         unit = "" if event.unit == "bytes" else f" {event.unit}"
-        self._progress.update(task, completed=event.done, total=event.total or None, amount=amount + unit)
+        self._progress.update(task, completed=event.done, total=event.total or None, amount=self._clean(amount + unit))
 
     def _finish(self, event: StepFinished) -> None:
         task = self._tasks.pop(event.step, None)
@@ -137,7 +140,23 @@ class Live:
         if self._programs:
             self._table(words.PROGRAM_COLUMNS, self._programs, "")
         if self._images:
+            self._image_table()
+
+    def _image_table(self) -> None:
+        widths = (max(map(len, column)) for column in zip(words.IMAGE_COLUMNS, *self._images, strict=True))
+        if sum(widths) + 3 * len(words.IMAGE_COLUMNS) <= self._rich().width:
             self._table(words.IMAGE_COLUMNS, self._images, "")
+            return
+        # A digest broken into pieces cannot be copied: in a narrow window each has a line of its own.
+        at = words.IMAGE_COLUMNS.index("digest")
+        rows = [(*row[:at], *row[at + 1 :]) for row in self._images]
+        listed = [
+            tuple(cell.replace(" ", "\n") if number in (2, 6) else cell for number, cell in enumerate(row)) for row in rows
+        ]
+        self._table((*words.IMAGE_COLUMNS[:at], *words.IMAGE_COLUMNS[at + 1 :]), listed, "")
+        for row in self._images:
+            self._print(f" {row[0]} in {row[1]}", "")
+            self._print(f" {row[at]}", "")
 
     def _table(
         self, columns: tuple[str, ...], rows: list[tuple[str, ...]] | tuple[tuple[str, ...], ...], title: str
@@ -146,11 +165,13 @@ class Live:
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        table = RichTable(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+        table = RichTable(
+            box=box.SIMPLE_HEAD, title=Text(self._clean(title)) if title else None, title_justify="left", pad_edge=False
+        )
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(self._clean(column), overflow="fold")
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(*(Text(self._clean(cell)) for cell in row))
         self._rich().print(table)
 
     def close(self) -> None:

@@ -48,7 +48,7 @@ class Plain:
             case StepFinished():
                 return [words.step_line(event)]
             case Output():
-                return [f"  {words.clean(event.line)}"]
+                return [f"  {event.line}"]
             case Notice():
                 return words.notice_lines(event)
             case StageStarted() if event.title:
@@ -71,7 +71,7 @@ class Plain:
 
     def _write(self, lines: list[str]) -> None:
         if lines:
-            self._out.write("\n".join(lines) + "\n")
+            self._out.write(words.printable("\n".join(lines) + "\n", self._out.encoding))
             self._out.flush()
 
     def close(self) -> None:

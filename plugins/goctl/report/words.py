@@ -8,16 +8,23 @@ from collections.abc import Sequence
 from goctl.events import BuiltBinary, Failed, Notice, ReleasedImage, RunFinished, StepFinished
 from goctl.values import ByteSize, Duration
 
-#: Control characters, which a child's output could steer a terminal with; tab is kept.
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
+#: What steers a terminal, or turns around the order that text is read in: sequences and control characters, 8-bit ones and
+#: Unicode's overrides of direction too. Tab and line feed are kept.
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 IMAGE_COLUMNS = ("target", "registry", "platforms", "size", "cached", "time", "digest", "tags")
 PROGRAM_COLUMNS = ("target", "platform", "size", "cached", "program")
 
 
 def clean(text: str) -> str:
-    """A line of somebody else's output without what a terminal would obey."""
+    """Text without what a terminal would obey: a child's output, names of files, what a server said."""
     return _CONTROL.sub("", text)
+
+
+def printable(text: str, encoding: str | None) -> str:
+    """Clean text, with escapes for what a stream's encoding lacks, and for bytes of file names that are no text."""
+    encoding = encoding or "utf-8"
+    return clean(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def step_line(event: StepFinished) -> str:
@@ -73,6 +80,7 @@ def program_row(event: BuiltBinary) -> tuple[str, ...]:
 
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines of plain text, columns padded to the widest entry, two spaces between."""
+    columns, *rows = [[clean(" ".join(cell.split("\n"))) for cell in row] for row in (columns, *rows)]
     widths = [max(len(row[number]) for row in (columns, *rows)) for number in range(len(columns))]
     return [
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in (columns, *rows)
