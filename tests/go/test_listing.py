@@ -14,8 +14,9 @@ import pytest
 from goctl.errors import ModuleError
 from goctl.golang import snapshot
 from goctl.golang.explain import difference
+from goctl.golang.graph import decode_graph
 from goctl.plan.facts import Listing, ListingKey
-from goctl.values import Digest, Platform, from_json
+from goctl.values import Digest, Platform
 
 LINUX = ListingKey(Platform.parse("linux/amd64"))
 WINDOWS = ListingKey(Platform.parse("windows/amd64"))
@@ -124,6 +125,52 @@ def test_nothing_else_starts_go(host: Any, change: str, monkeypatch: pytest.Monk
     assert counting.count == 0
 
 
+@pytest.mark.parametrize("change", [*CHANGES, *HARMLESS])
+def test_what_is_recorded_is_what_a_fresh_checkout_lists(host: Any, change: str) -> None:
+    settle()
+    digests(host)
+    digests(host, WINDOWS)
+    (CHANGES | HARMLESS)[change](host.root)
+    after = digests(host), digests(host, WINDOWS)
+    again = digests(host), digests(host, WINDOWS)
+    shutil.rmtree(host.root / ".goctl")
+    assert after == again == (digests(host), digests(host, WINDOWS))
+
+
+CONTENT: dict[str, Callable[[Path], object]] = {
+    name: CHANGES[name]
+    for name in (
+        "a source is edited",
+        "an edit with its time set back",
+        "an embedded file is edited",
+        "a replaced module is edited",
+    )
+}
+
+
+@pytest.mark.parametrize("change", CONTENT)
+def test_an_edit_below_the_imports_starts_no_go(host: Any, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle()
+    before = digests(host)
+    counting = Counting(monkeypatch)
+    CONTENT[change](host.root)
+    assert digests(host)["./cmd/api"] != before["./cmd/api"]
+    assert counting.count == 0
+    snapshot.packages(host, {LINUX: PATTERNS, WINDOWS: PATTERNS})
+    assert counting.count == 1
+
+
+def test_an_edit_is_explained_without_go(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digests(host)["./cmd/api"]
+    old = snapshot.GRAPHS[before]
+    CONTENT["a source is edited"](host.root)
+    counting = Counting(monkeypatch)
+    after = digests(host)["./cmd/api"]
+    said = difference(decode_graph(old), decode_graph(snapshot.GRAPHS[after]), "example.com/shop/cmd/api")
+    assert said == ["example.com/shop/internal/text/text.go changed"]
+    assert counting.count == 0
+
+
 def test_a_change_counts_only_for_those_who_import_it(host: Any) -> None:
     before = digests(host)
     edit(host.root / "internal/text/text.go", (host.root / "internal/text/text.go").read_text() + "// x\n")
@@ -197,11 +244,10 @@ def test_what_does_not_load_is_told_in_gos_words(host: Any, files: dict[str, str
 
 def test_the_difference_names_files_and_packages(host: Any) -> None:
     before = digests(host)["./cmd/api"]
-    old = snapshot.DETAILS[before]
+    old = snapshot.GRAPHS[before]
     edit(host.root / "third/dep/dep.go", 'package dep\n\nimport _ "embed"\n\nconst Name = "x"\n')
     edit(host.root / "internal/text/added.go", "package text\n")
     after = digests(host)["./cmd/api"]
-    from goctl.golang.explain import Detail
 
-    said = difference(from_json(old, Detail), from_json(snapshot.DETAILS[after], Detail), "example.com/shop/cmd/api")
+    said = difference(decode_graph(old), decode_graph(snapshot.GRAPHS[after]), "example.com/shop/cmd/api")
     assert said == ["example.com/dep/dep.go changed", "example.com/shop/internal/text/added.go was added"]

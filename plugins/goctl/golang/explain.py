@@ -1,37 +1,27 @@
-"""Which sources changed between two listings, from their details."""
+"""Which sources changed between two listings, from their graphs."""
 
 from __future__ import annotations
 
 import msgspec
 
 from goctl.contracts import Host
-from goctl.golang.snapshot import DETAILS
+from goctl.golang.graph import Graph, Node, decode_graph
+from goctl.golang.snapshot import GRAPHS
 from goctl.plan.model import CompileStep
-from goctl.values import from_json
 
 MOST = 20
 
 
-class _Package(msgspec.Struct):
-    files: dict[str, str]
-    imports: list[str]
-    module: str
-
-
-#: What a listing knows of each package, by import path.
-Detail = dict[str, _Package]
-
-
 def source_changes(host: Host, step: CompileStep, before: str) -> list[str]:
     """What is different in the packages below a step's main package, since its source had the digest `before`."""
-    old = _detail_of(host, before)
-    new = _detail_of(host, step.fields.get("source", ""))
+    old = _graph_of(host, before)
+    new = _graph_of(host, step.fields.get("source", ""))
     if old is None or new is None:
         return []
     return difference(old, new, step.import_path)
 
 
-def difference(old: Detail, new: Detail, main: str) -> list[str]:
+def difference(old: Graph, new: Graph, main: str) -> list[str]:
     """One sentence for each file, package or module that is different in what `main` imports."""
     was, now = _below(old, main), _below(new, main)
     said: dict[str, None] = {}
@@ -46,7 +36,7 @@ def difference(old: Detail, new: Detail, main: str) -> list[str]:
     return sentences[:MOST] + ([f"and {len(sentences) - MOST} changes more"] if len(sentences) > MOST else [])
 
 
-def _package_changes(path: str, old: _Package, new: _Package) -> list[str]:
+def _package_changes(path: str, old: Node, new: Node) -> list[str]:
     if old.module != new.module:
         return [f"module {_version(old.module)} is now {_version(new.module)}"]
     changes = []
@@ -65,26 +55,26 @@ def _version(module: str) -> str:
     return " ".join(word for word in module.split() if not word.startswith("h1:"))
 
 
-def _below(detail: Detail, main: str) -> set[str]:
+def _below(graph: Graph, main: str) -> set[str]:
     found: set[str] = set()
-    waiting = [main] if main in detail else []
+    waiting = [main] if main in graph else []
     while waiting:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting += detail[path].imports
+            waiting += graph[path].imports
     return found
 
 
-def _detail_of(host: Host, source: str) -> Detail | None:
-    """The detail of the listing in which a main package had this digest."""
-    content = next((detail for digest, detail in DETAILS.items() if digest == source), None)
+def _graph_of(host: Host, source: str) -> Graph | None:
+    """The graph of the listing in which a main package had this digest."""
+    content = next((graph for digest, graph in GRAPHS.items() if digest == source), None)
     if content is None:
         name = host.memo.get("source", source)
-        content = host.memo.get("detail", name.decode()) if name is not None else None
+        content = host.memo.get("graph", name.decode()) if name is not None else None
     if content is None:
         return None
     try:
-        return from_json(content, Detail)
-    except ValueError:
+        return decode_graph(content)
+    except msgspec.MsgspecError:
         return None

@@ -1,9 +1,7 @@
-"""The package graph of one platform, from `go list -deps`, as digests of content.
+"""The package graph of one platform, from `go list -deps`, which prints imports before importers.
 
-A package's digest covers its files, what it embeds, its module's version or language version, and the digests of all that it
-imports (a Merkle tree, made in one pass because go list prints imports before importers). Packages of the standard library
-are covered by the toolchain's version, those of the module cache by version and checksum; only what a person can edit (the
-main modules, directories put in by replace, vendor/) is read.
+Packages of the standard library are covered by the toolchain's version, those of the module cache by version and checksum;
+only what a person can edit (the main modules, directories put in by replace, vendor/) is read.
 """
 
 from __future__ import annotations
@@ -17,12 +15,11 @@ import msgspec
 from goctl.contracts import Host
 from goctl.errors import ModuleError
 from goctl.golang.environment import child_environment
+from goctl.golang.graph import Graph, Node, encode_graph, listing
 from goctl.golang.refusal import refusal
 from goctl.golang.toolchain import check_flags, split_flags
-from goctl.plan import keys
-from goctl.plan.facts import Listing, ListingKey, Main
+from goctl.plan.facts import Listing, ListingKey
 from goctl.system.process import run
-from goctl.values import Digest, to_json
 
 _SOURCES = "GoFiles CgoFiles CFiles CXXFiles MFiles HFiles FFiles SFiles SwigFiles SwigCXXFiles SysoFiles".split()
 _FIELDS = ",".join(
@@ -103,21 +100,22 @@ class Package(msgspec.Struct, rename="pascal"):
         return not module.dir
 
 
-class Graph(msgspec.Struct, frozen=True):
-    """One platform's packages: those a person can edit, the listing, and its detail for `explain`."""
+class Listed(msgspec.Struct, frozen=True):
+    """One platform's packages: those a person can edit, the listing, and its graph in encoded form."""
 
     listing: Listing
     local: list[Package]
-    detail: bytes
+    graph: bytes
 
 
 _decode = msgspec.json.Decoder(Package).decode
 
 
 def list_packages(
-    host: Host, key: ListingKey, patterns: Sequence[str], hash_file: Callable[[str], str], sums: Mapping[str, str]
-) -> Graph:
-    """Lists and digests. `hash_file` gives the sha256 of a file by path; `sums` the checksums of go.sum by `path version`.
+    host: Host, key: ListingKey, patterns: Sequence[str], hash_file: Callable[[str, bool], str], sums: Mapping[str, str]
+) -> Listed:
+    """Lists and digests. `hash_file` gives the sha256 of a file by path, and is told whether it is there only to be
+    embedded; `sums` the checksums of go.sum by `path version`.
 
     Raises ModuleError in go's own words, with what to do.
     """
@@ -171,47 +169,45 @@ def _words(package: Package) -> str:
 def _digest(
     packages: list[Package],
     patterns: Sequence[str],
-    hash_file: Callable[[str], str],
+    hash_file: Callable[[str, bool], str],
     sums: Mapping[str, str],
     key: ListingKey,
-) -> Graph:
-    digests: dict[str, Digest] = {}
-    detail: dict[str, dict[str, object]] = {}
-    mains: dict[str, list[Main]] = {pattern: [] for pattern in patterns}
+) -> Listed:
+    graph: Graph = {}
+    mains: dict[str, list[str]] = {pattern: [] for pattern in patterns}
     for package in packages:
-        files = _file_hashes(package, hash_file) if package.is_local else {}
-        module = _module_text(package, sums)
-        imports = sorted({package.import_map.get(path, path) for path in package.imports})
-        own = [path for path in imports if path in digests]
-        parts = [package.import_path, package.name, module, package.default_godebug, *package.embed_patterns, "files"]
-        parts += [text for pair in sorted(files.items()) for text in pair]
-        parts += ["imports", *(text for path in own for text in (path, digests[path]))]
-        digests[package.import_path] = keys.combine("package", *parts)
-        detail[package.import_path] = {"files": files, "imports": own, "module": module}
         if package.import_path == "command-line-arguments":
             raise ModuleError(
                 f"{' '.join(patterns)}: files are no package", hint="name the folder of the package: ./cmd/api"
             )
+        imports = sorted({package.import_map.get(path, path) for path in package.imports})
+        graph[package.import_path] = Node(
+            package.dir if package.is_local else "",
+            package.name,
+            _file_hashes(package, hash_file) if package.is_local else {},
+            [path for path in imports if path in graph],
+            _module_text(package, sums),
+            [package.default_godebug, *package.embed_patterns],
+        )
         if package.name == "main" and not package.dep_only:
-            main = Main(package.import_path, package.name, digests[package.import_path])
             for pattern in package.match:
-                mains.setdefault(pattern, []).append(main)
+                mains.setdefault(pattern, []).append(package.import_path)
     empty = [pattern for pattern in patterns if not mains[pattern]]
     if empty:
         raise ModuleError(
             f"no main package for {key.platform}: {', '.join(empty)}",
             hint="a program is a package that says `package main`; check `packages` of the target, and build constraints",
         )
-    content = to_json(detail)
-    listing = Listing({pattern: tuple(found) for pattern, found in mains.items()}, Digest.of(content))
-    return Graph(listing, [package for package in packages if package.is_local], content)
+    content = encode_graph(graph)
+    return Listed(listing(graph, mains, content), [package for package in packages if package.is_local], content)
 
 
-def _file_hashes(package: Package, hash_file: Callable[[str], str]) -> dict[str, str]:
+def _file_hashes(package: Package, hash_file: Callable[[str, bool], str]) -> dict[str, str]:
     names = package.files
     if package.name == "main" and os.path.exists(os.path.join(package.dir, PROFILE)):
         names = [*names, PROFILE]
-    return {name: hash_file(os.path.join(package.dir, name)) for name in names}
+    embedded = frozenset(package.embed_files)
+    return {name: hash_file(os.path.join(package.dir, name), name in embedded) for name in names}
 
 
 def _module_text(package: Package, sums: Mapping[str, str]) -> str:

@@ -1,0 +1,46 @@
+"""How much memory there is to work with."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_CONTROL_GROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
+
+
+def available() -> int:
+    """Bytes that new processes may take without pushing others out; a container's limit counts."""
+    import psutil
+
+    return min(int(psutil.virtual_memory().available), *_limits(), 1 << 62)
+
+
+def _limits() -> list[int]:
+    """The limits of the control groups that this process is in (Linux, Documentation/admin-guide/cgroup-v2)."""
+    try:
+        groups = _OWN_GROUPS.read_text(encoding="utf-8")
+    except OSError:
+        return []
+    found = []
+    for controllers, path in re.findall(r"^\d+:([^:\n]*):(.*)$", groups, re.MULTILINE):
+        if controllers == "":
+            top, name = _CONTROL_GROUPS, "memory.max"
+        elif "memory" in controllers.split(","):
+            top, name = _CONTROL_GROUPS / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        own = top / path.strip("/")
+        # In a container the path may be one of the machine, and the limit stands at the top. A group's limit holds below it.
+        for folder in (own, *own.parents):
+            found.append(_number(folder / name))
+            if folder == top:
+                break
+    return [limit for limit in found if limit is not None]
+
+
+def _number(file: Path) -> int | None:
+    try:
+        return int(file.read_text(encoding="ascii"))
+    except (OSError, ValueError):  # `max` is no limit
+        return None
