@@ -222,7 +222,7 @@ def test_two_projects_in_one_tasks_py(tmp_path: Path) -> None:
         'ns = Collection(one=namespace("one/goctl.toml"), two=namespace("two/goctl.toml"))\n'
     )
     lines = invoke(tmp_path, "--list", COLUMNS="150").splitlines()
-    names = {line.split()[0] for line in lines if line.startswith("  ")}
+    names = {line.split()[0] for line in lines if line.startswith(("  one.", "  two."))}
     assert names == {f"{name}.{task}" for name in ("one", "two") for task in ALL}
     text = invoke(tmp_path, "one.config", "two.config")
     assert text.index("example.com/one") < text.index("example.com/two")
