@@ -134,9 +134,13 @@ def write(folder: Path, chosen: list[Command]) -> None:
     subprocess.run(["go", "mod", "tidy"], cwd=folder, check=True, env=environment())
 
 
+#: Of the environment: what changes builds, and what keeps Python from keeping what it compiled.
+_UNSET = {"GOFLAGS", "GOOS", "GOARCH", "GOWORK", "GOGC", "PYTHONDONTWRITEBYTECODE"}
+
+
 def environment() -> dict[str, str]:
     """The caller's environment without what would change a build."""
-    return {name: value for name, value in os.environ.items() if name not in {"GOFLAGS", "GOOS", "GOARCH", "GOWORK"}}
+    return {name: value for name, value in os.environ.items() if name not in _UNSET}
 
 
 def edit(folder: Path, number: int) -> Path:

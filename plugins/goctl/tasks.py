@@ -84,9 +84,16 @@ def _task(body: Callable[..., None], name: str, words: str, help: dict[str, str]
 
 
 def _call(context: Context, file: Path, name: str, **options: Any) -> None:
-    from goctl.commands import command
+    # invoke keeps Python from writing bytecode, so that a tasks.py leaves no folder behind. It is loaded by now, and where
+    # an installer compiled nothing (uv, an editable install), every run would compile goctl and its packages anew.
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+    try:
+        from goctl.commands import command
 
-    command(file, name, dry=bool(context.config.run.dry), defaults=dict(context.config.goctl), **options)
+        command(file, name, dry=bool(context.config.run.dry), defaults=dict(context.config.goctl), **options)
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _stage(file: Path, name: str, words: str) -> Task[Any]:
