@@ -254,6 +254,20 @@ def _decode(kind: type, value: Any) -> Any:
     return kind(value)
 
 
+_USERINFO = re.compile(r"(?<=://)[^/@\s,]+@")
+_SECRETIVE = re.compile(r"pass|token|secret|key|credential|auth", re.IGNORECASE)
+
+
+def is_secretive(name: str) -> bool:
+    """Whether a setting's or a variable's name says that its value is to be shown to nobody."""
+    return _SECRETIVE.search(name) is not None
+
+
+def without_userinfo(text: str) -> str:
+    """Addresses in a text without what stands before their @: a user's name, and often a password."""
+    return _USERINFO.sub("***@", text)
+
+
 def to_json(value: Any, *, indent: int = 0) -> bytes:
     """JSON of structs and values, keys in the order of their fields; `indent` makes it pretty."""
     encoded = msgspec.json.encode(value, enc_hook=_encode)

@@ -215,7 +215,7 @@ def test_the_files_path_counts_from_tasks_py(tmp_path: Path) -> None:
 
 def test_two_projects_in_one_tasks_py(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        write(tmp_path / name, f'[project]\nname = "{name}"\nmodule = "example.com/{name}"\n[targets.api]\n')
+        write(tmp_path / name, f'[project]\nname = "{name}"\nmodule = "example.com/{name}"\n')
         (tmp_path / name / "dist").mkdir()
     (tmp_path / "tasks.py").write_text(
         "from invoke import Collection\nfrom goctl import namespace\n\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -11,9 +10,7 @@ import msgspec
 from goctl.config.convert import dotted, known_fields
 from goctl.config.loader import Loaded
 from goctl.config.model import Config
-
-_USER = re.compile(r"(?<=://)[^/@\s,]+@")
-_SECRET = re.compile(r"pass|token|secret|key|credential|auth", re.IGNORECASE)
+from goctl.values import is_secretive, without_userinfo
 
 
 class Setting(NamedTuple):
@@ -52,20 +49,15 @@ def _shown(path: tuple[str, ...], value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, dict):
-        inside = {key: "***" if _secretive(path) and _SECRET.search(key) else one for key, one in value.items()}
-        return ", ".join(f"{key} = {_bare(str(one))}" for key, one in inside.items()) or "-"
-    if _secretive(path) and _SECRET.search(path[-1]):
+        inside = {key: "***" if _secretive(path) and is_secretive(key) else one for key, one in value.items()}
+        return ", ".join(f"{key} = {without_userinfo(str(one))}" for key, one in inside.items()) or "-"
+    if _secretive(path) and is_secretive(path[-1]):
         return "***"
     if isinstance(value, tuple | list):
-        return _bare(", ".join(map(str, value))) or "-"
-    return ("true" if value else "false") if isinstance(value, bool) else _bare(str(value))
+        return without_userinfo(", ".join(map(str, value))) or "-"
+    return ("true" if value else "false") if isinstance(value, bool) else without_userinfo(str(value))
 
 
 def _secretive(path: tuple[str, ...]) -> bool:
     """Whether others decide what stands there: an extension's settings, a compiler's or a container's environment."""
     return "options" in path or path[:1] == ("engines",) or "env" in path
-
-
-def _bare(text: str) -> str:
-    """Addresses without what stands before their @: a proxy's password would be there."""
-    return _USER.sub("***@", text)

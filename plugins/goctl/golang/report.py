@@ -8,6 +8,7 @@ from goctl.contracts import Host
 from goctl.errors import ModuleError
 from goctl.golang.environment import child_environment
 from goctl.system.process import run
+from goctl.values import without_userinfo
 
 _MEANINGS = {
     "GOVERSION": "the version that builds this module, after GOTOOLCHAIN had its way",
@@ -34,4 +35,4 @@ def go_env_rows(host: Host) -> list[tuple[str, str, str]]:
         error=ModuleError,
     )
     values = msgspec.json.decode(completed.stdout, type=dict[str, str])
-    return [(name, values.get(name, ""), meaning) for name, meaning in _MEANINGS.items()]
+    return [(name, without_userinfo(values.get(name, "")), meaning) for name, meaning in _MEANINGS.items()]

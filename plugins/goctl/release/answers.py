@@ -12,7 +12,7 @@ from goctl.plan.model import AnyStep, CompileStep, ImageStep, IndexStep, Plan, P
 from goctl.plan.why import differences
 from goctl.release import run
 from goctl.release.known import Known
-from goctl.values import Digest, to_json
+from goctl.values import Digest, is_secretive, to_json, without_userinfo
 
 if TYPE_CHECKING:
     from goctl.release.session import Session
@@ -86,7 +86,10 @@ def _state(step: AnyStep, key: Digest | None, is_known: bool) -> tuple[str, str]
 
 
 def _as_data(line: _Line) -> dict[str, Any]:
-    return {**msgspec.to_builtins(line.step, enc_hook=str), "key": line.key, "state": line.state, "why": line.why}
+    step = msgspec.to_builtins(line.step, enc_hook=str)
+    if isinstance(line.step, CompileStep):
+        step["env"] = [(name, "***" if is_secretive(name) else without_userinfo(value)) for name, value in line.step.env]
+    return {**step, "key": line.key, "state": line.state, "why": line.why}
 
 
 def _as_text(made: Plan, lines: Sequence[_Line], stages: Sequence[str]) -> str:

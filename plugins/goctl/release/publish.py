@@ -152,7 +152,10 @@ class Publisher:
         images = plan_index.needs
         compiles = [need for id in images for need in self._steps[id].needs]
         known = sum(id in results.cached for id in (*compiles, *images))
-        spent = push.seconds + sum(results.seconds.get(id, 0.0) for id in (*compiles, *images))
+        # Steps of one kind are done side by side: the longest of them counts.
+        spent = push.seconds + sum(
+            max((results.seconds.get(id, 0.0) for id in ids), default=0.0) for ids in (compiles, images)
+        )
         self._session.emit(
             ReleasedImage(
                 target=step.target,
