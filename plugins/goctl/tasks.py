@@ -2,7 +2,7 @@
 
 This module is all that `invoke --list` imports: it knows names, options and help, and nothing of Go, images or
 registries. A task's body hands over to `goctl.commands` when it is run. The pipeline owns the chaining of stages: no task
-has pre-tasks. Each has a name of its own, for invoke takes tasks of equal name and code for the same.
+has pre-tasks.
 """
 
 from __future__ import annotations
@@ -78,9 +78,18 @@ def _tasks(file: Path) -> dict[str, Task[Any]]:
     return tasks
 
 
+class _Task(Task[Any]):
+    """A task that equals itself alone. invoke takes tasks of one name and one code for the same, and runs one of them:
+    those of two projects in one process differ only in the file they close over.
+    """
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
 def _task(body: Callable[..., None], name: str, words: str, help: dict[str, str], **more: Any) -> Task[Any]:
     body.__doc__ = f"{words[0].upper()}{words[1:]}."
-    return Task(body, name=name.rpartition(".")[2], auto_shortflags=False, help=help, **more)
+    return _Task(body, name=name.rpartition(".")[2], auto_shortflags=False, help=help, **more)
 
 
 def _call(context: Context, file: Path, name: str, **options: Any) -> None:
