@@ -10,7 +10,7 @@ imports and what is above them), the recorded graphs with the files' new digests
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -50,9 +50,9 @@ def packages(host: Host, wanted: Mapping[ListingKey, tuple[str, ...]], *, write:
     if old is not None and old.context == context:
         changed, refreshed = compare(old)
         if changed:
-            recorded = _amend(host, old, changed, refreshed, write=write) or {}
+            recorded = _amend(host, old, wanted, changed, refreshed, write=write) or {}
         else:
-            recorded = _listings(old)
+            recorded = _listings(old, wanted)
             if refreshed and write:
                 keep(host, refresh(host, old, refreshed))
     missing = {
@@ -86,12 +86,29 @@ def _context(host: Host) -> str:
     return str(keys.combine("listings", str(host.module), to_json(toolchain).decode(), *variables, *own))
 
 
-def _listings(snapshot: Snapshot) -> dict[ListingKey, Listing]:
-    return dict(from_json(snapshot.listings, list[tuple[ListingKey, Listing]]))
+def _listings(snapshot: Snapshot, wanted: Iterable[ListingKey]) -> dict[ListingKey, Listing]:
+    known = {_recordable(key): key for key in wanted}
+    recorded = from_json(snapshot.listings, list[tuple[ListingKey, Listing]])
+    return {known.get(key, key): listing for key, listing in recorded}
+
+
+def _encoded(listings: Mapping[ListingKey, Listing]) -> bytes:
+    return to_json([(_recordable(key), listing) for key, listing in listings.items()])
+
+
+def _recordable(key: ListingKey) -> ListingKey:
+    """A key as it is recorded: without the values of secret variables."""
+    return msgspec.structs.replace(key, env=tuple((name, keys.shown(name, value)) for name, value in key.env))
 
 
 def _amend(
-    host: Host, old: Snapshot, changed: Sequence[str], refreshed: Sequence[str], *, write: bool
+    host: Host,
+    old: Snapshot,
+    wanted: Iterable[ListingKey],
+    changed: Sequence[str],
+    refreshed: Sequence[str],
+    *,
+    write: bool,
 ) -> dict[ListingKey, Listing] | None:
     """The recorded listings after edits that no listing depends on but by content; None where go list must be asked."""
     at = tick(host) if write else 0
@@ -109,7 +126,7 @@ def _amend(
         files[path] = now._replace(settled=is_settled(now.stat, at))
     hashes = {path: file.digest for path, file in files.items()}
     listings: dict[ListingKey, Listing] = {}
-    for key, listing in _listings(old).items():
+    for key, listing in _listings(old, wanted).items():
         content = host.memo.get("graph", listing.detail)
         if content is None:
             return None
@@ -125,7 +142,7 @@ def _amend(
             _remember(host, relisted, encoded)
     if write:
         old.files |= files
-        old.listings = to_json(list(listings.items()))
+        old.listings = _encoded(listings)
         keep(host, refresh(host, old, refreshed))
     return listings
 
@@ -221,7 +238,7 @@ def _snapshot(
             **{path: new for path, new in folders.items() if not _is_weaker(new, base.folders.get(path))},
         }
         absent = sorted({*base.absent, *absent})
-    return Snapshot(context, files, folders, absent, to_json(list(listings.items())), ignored)
+    return Snapshot(context, files, folders, absent, _encoded(listings), ignored)
 
 
 def _is_weaker(new: tuple[Stat, str, str, bool], old: tuple[Stat, str, str, bool] | None) -> bool:

@@ -17,7 +17,7 @@ from goctl.plan.facts import Facts, ListingKey, Main, Toolchain
 from goctl.plan.images import image_step, index_step, wants_image
 from goctl.plan.model import AnyStep, CompileStep, Plan, PushStep, Skipped
 from goctl.plan.naming import Names
-from goctl.values import Digest, Platform, is_secretive, without_userinfo
+from goctl.values import Digest, Platform
 
 #: Flags of GOFLAGS that leave what is compiled as it is, or that goctl sets itself.
 _HARMLESS = re.compile(r"--?(?:buildvcs|trimpath|v|x|p|n|json|mod|modcacherw|work)(?:=.*)?\Z")
@@ -53,12 +53,6 @@ def listing_key(config: Config, target: Target, platform: Platform) -> ListingKe
         flags=tuple(flag for flag in target.flags if re.match(r"--?mod(=|\Z)", flag)),
         env=_environment(config, target, platform),
     )
-
-
-def _kept(name: str, value: str) -> str:
-    """A variable's value as it is shown and remembered: a secret's is a digest, from which nothing can be read."""
-    secret = is_secretive(name) or without_userinfo(value) != value
-    return str(keys.combine("secret", value)) if secret else value
 
 
 def _environment(config: Config, target: Target, platform: Platform) -> tuple[tuple[str, str], ...]:
@@ -146,7 +140,7 @@ class _Builder:
             "platform": str(platform),
             "source": main.digest,
             **{f"flag {number}": flag for number, flag in enumerate(flags)},
-            **{f"environment {name}": _kept(name, value) for name, value in env if (name, value) not in self._counted},
+            **{f"environment {name}": keys.shown(name, value) for name, value in env if (name, value) not in self._counted},
             **(self._toolchain_fields if target.engine == EMBEDDED else {}),
         }
         known = target.engine == EMBEDDED and self.facts.listings is not None and self.facts.toolchain is not None
