@@ -128,11 +128,8 @@ def _stamp_labels(facts: Facts, names: Names) -> dict[str, str]:
 
 
 def _settings_fields(settings: Settings) -> dict[str, str]:
-    fields = {
-        "user": str(settings.user),
-        "working directory": str(settings.working_directory),
-        "created": str(settings.created),
-    }
+    single = {"user": settings.user, "working directory": settings.working_directory, "created": settings.created}
+    fields = {name: str(value) for name, value in single.items() if value is not None}
     for name in ("entrypoint", "command", "ports"):
         fields |= {f"{name} {number}": text for number, text in enumerate(getattr(settings, name))}
     for name in ("env", "labels", "annotations"):
