@@ -247,6 +247,21 @@ def test_plan_in_a_fresh_checkout_writes_nothing(project: Project) -> None:
     assert sorted(str(path) for path in project.root.rglob("*") if "__pycache__" not in str(path)) == before
 
 
+def test_plan_after_a_release_knows_every_step(project: Project) -> None:
+    states = {step["id"]: step["state"] for step in project.events("plan")[-1]["data"]["steps"]}
+    assert set(states.values()) == {"known", "to check"}
+    assert {id.partition(":")[0] for id, state in states.items() if state == "to check"} == {"push"}
+
+
+def test_explain_does_not_take_an_unknown_base_for_a_changed_one(project: Project) -> None:
+    # As on a machine that has the records, and made the base somewhere else.
+    for path in (project.root / ".goctl/records/layer").rglob("*"):
+        path.unlink()
+    said = project.invoke("explain", "api")
+    assert "base changed" not in said
+    assert "not made on this machine" in said
+
+
 def test_explain_names_what_changed(project: Project) -> None:
     assert "up to date" in project.invoke("explain", "api")
     project.edit("third/dep/dep.go", lambda text: text.replace('"dep"', '"deep"'))

@@ -48,7 +48,7 @@ def remembered(
     content: tuple[str, ...], compression: Compression, blobs: BlobStore, memo: Memo, make: Callable[[], Layer]
 ) -> Layer:
     """The layer of some content (all that its bytes depend on, as text), made only when it is not there already."""
-    key = keys.combine("layer", compression.kind, str(compression.level), compression.compressor, *content)
+    key = _key(content, compression)
     with _guard:
         turn = _making.setdefault(key, threading.Lock())
     with turn:
@@ -57,6 +57,15 @@ def remembered(
             layer = make()
             memo.put("layer", key, to_json(layer))
     return layer
+
+
+def known(content: tuple[str, ...], compression: Compression, blobs: BlobStore, memo: Memo) -> Layer | None:
+    """The layer of some content, where it is there already."""
+    return _recall(_key(content, compression), blobs, memo)
+
+
+def _key(content: tuple[str, ...], compression: Compression) -> str:
+    return keys.combine("layer", compression.kind, str(compression.level), compression.compressor, *content)
 
 
 def _recall(key: str, blobs: BlobStore, memo: Memo) -> Layer | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from goctl.contracts import BlobStore, Memo
 from goctl.oci.compress import compressors
-from goctl.oci.layers import Compression, remembered, write_layer
+from goctl.oci.layers import Compression, known, remembered, write_layer
 from goctl.oci.packages import installed
 from goctl.oci.tar import Entry, folder
 from goctl.plan.facts import Base
@@ -40,32 +40,40 @@ def versions() -> Mapping[str, str]:
     return {name: installed(name) for name in ("certifi", "tzdata")}
 
 
-def scratch_base(platform: Platform, blobs: BlobStore) -> Base:
-    """An empty base."""
-    return _base("scratch", platform, {"Env": [_PATH]}, blobs)
+def scratch_base(platform: Platform) -> tuple[Base, bytes]:
+    """An empty base, and the content of its config."""
+    return _base("scratch", platform, {"Env": [_PATH]})
 
 
-def static_base(platform: Platform, blobs: BlobStore, memo: Memo) -> Base:
-    """The `static` base: one layer, the same for every platform, compressed once."""
+def static_base(platform: Platform, blobs: BlobStore, memo: Memo, *, write: bool = True) -> tuple[Base, bytes] | None:
+    """The `static` base and the content of its config: one layer, the same for every platform, compressed once.
+
+    Without `write`, None where that was not done yet.
+    """
     compression = Compression("gzip", 9, compressors()["gzip"])
     content = ("static", FORMAT, *(f"{name} {version}" for name, version in sorted(versions().items())))
-    layer = remembered(content, compression, blobs, memo, lambda: write_layer(_entries(), compression, blobs))
+    if write:
+        layer = remembered(content, compression, blobs, memo, lambda: write_layer(_entries(), compression, blobs))
+    else:
+        found = known(content, compression, blobs, memo)
+        if found is None:
+            return None
+        layer = found
     config = {
         "User": f"{NONROOT}:{NONROOT}",
         "Env": [_PATH, f"SSL_CERT_FILE=/{CERTIFICATES}"],
         "WorkingDir": "/home/nonroot",
     }
-    return _base("static", platform, config, blobs, (layer.descriptor,), (layer.diff_id,))
+    return _base("static", platform, config, (layer.descriptor,), (layer.diff_id,))
 
 
 def _base(
     name: str,
     platform: Platform,
     config: Mapping[str, object],
-    blobs: BlobStore,
     layers: tuple[Descriptor, ...] = (),
     diff_ids: tuple[Digest, ...] = (),
-) -> Base:
+) -> tuple[Base, bytes]:
     content = to_json(
         {
             "architecture": platform.architecture,
@@ -75,9 +83,9 @@ def _base(
             "history": [{"created_by": f"goctl: base {name}"} for _ in layers],
         }
     )
-    descriptor = Descriptor(_CONFIG, blobs.add(content), len(content))
+    descriptor = Descriptor(_CONFIG, Digest.of(content), len(content))
     # Without a manifest of its own: what it is, is its config.
-    return Base(name, descriptor.digest, descriptor, layers, diff_ids)
+    return Base(name, descriptor.digest, descriptor, layers, diff_ids), content
 
 
 def _entries() -> list[Entry]:

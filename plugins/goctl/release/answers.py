@@ -136,13 +136,19 @@ def _reasons(session: Session, known: Known, step: CompileStep | ImageStep) -> l
     before = known.last_fields(step.id)
     if before is None:
         return ["it was never done here"]
-    reasons = differences(before, step.fields)
+    now = step.fields
+    if isinstance(step, ImageStep) and step.base is None:
+        # Not looked up, for a question has no effects: that says nothing about whether it changed.
+        before, now = ({name: value for name, value in fields.items() if name != "base"} for fields in (before, now))
+    reasons = differences(before, now)
     if isinstance(step, CompileStep) and before.get("source") != step.fields.get("source"):
         reasons = [reason for reason in reasons if not reason.startswith("source")]
         reasons = _source_reasons(session, step, before.get("source", "")) + reasons
     if reasons:
         return reasons
     if isinstance(step, ImageStep):
+        if step.base is None:
+            return ["its base is not pinned yet, or not made on this machine"]
         return ["a program in it is compiled anew"]
     return ["what it made was removed or edited below dist/"]
 

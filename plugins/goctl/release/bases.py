@@ -36,26 +36,30 @@ class PinnedBases:
         Raises ImageError or RegistryError where there is no such base for this platform.
         """
         with self._guard:
-            if reference == SCRATCH:
-                from goctl.oci.static import scratch_base
-
-                return scratch_base(platform, self._session.blobs) if write else None
-            if reference == STATIC:
-                return self._static(platform, write=write)
+            if reference in (SCRATCH, STATIC):
+                return self._built_in(reference, platform, write=write)
             known = self._recall(reference, platform)
             if known is not None or not write:
                 return known
             return self._look_up(reference, platform)
 
-    def _static(self, platform: Platform, *, write: bool) -> Base | None:
-        from goctl.oci.static import static_base, versions
+    def _built_in(self, reference: str, platform: Platform, *, write: bool) -> Base | None:
+        from goctl.oci.static import scratch_base, static_base, versions
 
-        installed = versions()
-        lock.check_static(self._lock, installed)
-        if not write:
+        if reference == SCRATCH:
+            found: tuple[Base, bytes] | None = scratch_base(platform)
+        else:
+            installed = versions()
+            lock.check_static(self._lock, installed)
+            if write:
+                self._note(lock.Lock(self._lock.bases, installed))
+            found = static_base(platform, self._session.blobs, self._session.memo, write=write)
+        if found is None:
             return None
-        self._note(lock.Lock(self._lock.bases, installed))
-        return static_base(platform, self._session.blobs, self._session.memo)
+        base, config = found
+        if write and not self._session.blobs.has(base.config.digest, base.config.size):
+            self._session.blobs.add(config)
+        return base
 
     def _recall(self, reference: str, platform: Platform) -> Base | None:
         pinned = self._pinned(reference)
