@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import nox
 
@@ -69,6 +70,17 @@ def integration(session: nox.Session) -> None:
     """Tests against real services; see tests/conftest.py for the variables that name them."""
     _install(session, "-e", ".[go,test]")
     session.run("pytest", "-m", "integration", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Counted campaigns of faults, the short form: `nox -s faults -- build process`; with `--full` the whole, for hours."""
+    _install(session, "-e", ".[go,test]")
+    areas = [f"tests/faults/test_{area}.py" for area in session.posargs if not area.startswith("-")]
+    table = Path("dist", "faults.jsonl")
+    table.parent.mkdir(exist_ok=True)
+    env = {"GOCTL_FAULTS": "full" if "--full" in session.posargs else "short", "GOCTL_FAULTS_TABLE": str(table)}
+    session.run("pytest", "-m", "faults", "-s", "--timeout=0", *(areas or ["tests/faults"]), env=env)
 
 
 @nox.session

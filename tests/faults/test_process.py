@@ -1,0 +1,150 @@
+"""Signals and sudden ends: no process survives, no half result stays, and the next run is right."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.campaign import campaign, count
+from tests.faults.shop import RELEASE, Shop
+
+pytestmark = [pytest.mark.faults, pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")]
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+def survivors(session: int) -> list[str]:
+    listed = subprocess.run(["ps", "-A", "-o", "sid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()]
+    return [row[-1] for row in rows if row[0] == str(session) and not row[1].startswith("Z")]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, go: str) -> Shop:
+    made = Shop.make(tmp_path / "shop")
+    assert made.release() == ""
+    return made
+
+
+@pytest.fixture
+def stubborn(tmp_path: Path, go: str) -> str:
+    """PATH with a go whose builds start a child that ignores signals, as does the build itself."""
+    goroot = Path(subprocess.run([go, "env", "GOROOT"], capture_output=True, text=True, check=True).stdout.strip())
+    fake = tmp_path / "stubborn"
+    (fake / "bin").mkdir(parents=True)
+    shutil.copy(goroot / "VERSION", fake / "VERSION")
+    script = fake / "bin/go"
+    script.write_text(
+        f'#!/bin/sh\nif [ "$1" = build ]; then\n  trap "" INT TERM HUP\n  (trap "" INT TERM HUP; exec sleep 300) &\n'
+        f'  "{goroot}/bin/go" "$@"\n  wait\nfi\nexec "{goroot}/bin/go" "$@"\n'
+    )
+    script.chmod(0o755)
+    return f"{fake / 'bin'}{os.pathsep}{os.environ['PATH']}"
+
+
+def interrupted(shop: Shop, chance: random.Random, expected: dict[str, str], **env: str) -> str:
+    """One release that a signal ends at some moment; what is wrong afterwards, or nothing."""
+    shop.forget()
+    number = chance.choice(list(CODES))
+    run = shop.start(**env)
+    time.sleep(chance.random() * 1.2)
+    if chance.random() < 0.5:
+        run.send_signal(number)
+    else:
+        os.killpg(run.pid, number)
+    started = time.monotonic()
+    try:
+        errors = run.communicate(timeout=10)[1].decode()
+    except subprocess.TimeoutExpired:
+        os.killpg(run.pid, signal.SIGKILL)
+        return "it did not end"
+    while survivors(run.pid) and time.monotonic() - started < 5:
+        time.sleep(0.05)
+    if left := survivors(run.pid):
+        return f"survived: {left}"
+    if time.monotonic() - started > 5:
+        return "it took more than 5 s"
+    # Before Python runs goctl's code, and after it, the signal is Python's own affair.
+    early = run.returncode == -number or (number == signal.SIGINT and "KeyboardInterrupt" in errors)
+    if run.returncode not in (CODES[number], 0) and not early:
+        return f"{number.name} ended with {run.returncode}: {errors[-1500:]}"
+    if "Traceback" in errors and not early:
+        return errors[-1500:]
+    return shop.broken(expected)
+
+
+def test_signals_leave_no_process_and_no_half_result(shop: Shop) -> None:
+    expected = shop.results()
+    campaign(
+        "process",
+        "SIGINT and SIGTERM at any moment",
+        count(full=300, short=6),
+        lambda chance: interrupted(shop, chance, expected),
+    )
+    assert shop.release() == ""
+    assert shop.results() == expected
+
+
+def test_children_that_ignore_signals_do_not_survive(shop: Shop, stubborn: str) -> None:
+    expected = shop.results()
+    campaign(
+        "process",
+        "SIGINT and SIGTERM with grandchildren that ignore them",
+        count(full=150, short=3),
+        lambda chance: interrupted(shop, chance, expected, PATH=stubborn),
+    )
+
+
+def test_a_reader_that_goes_away(shop: Shop) -> None:
+    expected = shop.results()
+
+    def trial(chance: random.Random) -> str:
+        shop.forget()
+        first = "--json" if chance.random() < 0.5 else "--jobs=2"
+        run = subprocess.Popen(
+            ["sh", "-c", f'"$@" {first} | head -{chance.randrange(1, 8)}', "sh", *RELEASE],
+            cwd=shop.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        errors = run.communicate(timeout=60)[1].decode()
+        if "Traceback" in errors or "BrokenPipe" in errors:
+            return errors[-1500:]
+        deadline = time.monotonic() + 5
+        while survivors(run.pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        left = survivors(run.pid)
+        return f"survived: {left}" if left else shop.broken(expected)
+
+    campaign("process", "a reader that goes away", count(full=50, short=3), trial)
+
+
+def test_a_killed_run_is_no_trouble_for_the_next(shop: Shop) -> None:
+    expected = shop.results()
+
+    def trial(chance: random.Random) -> str:
+        shop.forget()
+        run = shop.start()
+        time.sleep(chance.random() * 1.5)
+        run.kill()
+        run.communicate()
+        # What it had started may still be at work, as it would be for a person who starts again at once.
+        if problem := shop.broken(expected):
+            return problem
+        problem = shop.release() or shop.broken(expected)
+        if not problem and shop.results() != expected:
+            problem = "other bytes after a killed run"
+        return problem
+
+    campaign("process", "SIGKILL of goctl itself", count(full=500, short=6), trial)
+    # What killed runs left behind is cleared away by those that follow.
+    assert sys.platform == "win32" or shop.release() == ""
