@@ -124,12 +124,18 @@ def _header(entry: Entry, size: int) -> bytes:
 
 
 def pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Chunks of any size as pieces of one size, the last one shorter."""
-    buffer = bytearray()
+    """Chunks of any size as pieces of one size, the last one shorter. Each byte is copied once."""
+    waiting: list[memoryview] = []
+    held = 0
     for chunk in chunks:
-        buffer += chunk
-        while len(buffer) >= size:
-            yield bytes(buffer[:size])
-            del buffer[:size]
-    if buffer:
-        yield bytes(buffer)
+        left = memoryview(chunk)
+        while held + len(left) >= size:
+            waiting.append(left[: size - held])
+            left = left[size - held :]
+            yield b"".join(waiting)
+            waiting, held = [], 0
+        if left:
+            waiting.append(left)
+            held += len(left)
+    if waiting:
+        yield b"".join(waiting)
