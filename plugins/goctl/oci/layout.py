@@ -93,11 +93,11 @@ class LayoutDestination:
 
     def _make(self) -> None:
         blobs = self._folder / "blobs" / "sha256"
+        # A link in the layout must not lead what is written out of the project.
+        inside(self._host.root, os.path.relpath(blobs, self._host.root), what="the image layout")
         if not blobs.is_dir():
             with storage_errors(str(blobs)):
                 blobs.mkdir(parents=True, exist_ok=True)
-        # A link in the layout must not lead what is written out of the project.
-        inside(self._host.root, os.path.relpath(blobs, self._host.root), what="the image layout")
         if not (self._folder / "oci-layout").exists():
             write_atomic(self._folder / "oci-layout", _LAYOUT)
 

@@ -194,6 +194,7 @@ def inside(root: Path, relative: str, *, what: str) -> Path:
         stays = os.path.commonpath([real_root, os.path.realpath(path)]) == real_root
     except ValueError:  # another drive
         stays = False
-    if not stays or "\0" in relative:
+    # A drive is one on every system: what Windows refuses should not pass elsewhere.
+    if not stays or "\0" in relative or relative[1:2] == ":":
         raise ConfigError(f"{what}: {relative!r} leaves the project's folder", hint="name a path inside it")
     return path
