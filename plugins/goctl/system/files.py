@@ -194,7 +194,7 @@ def inside(root: Path, relative: str, *, what: str) -> Path:
         stays = os.path.commonpath([real_root, os.path.realpath(path)]) == real_root
     except ValueError:  # another drive
         stays = False
-    # A drive is one on every system: what Windows refuses should not pass elsewhere.
-    if not stays or "\0" in relative or relative[1:2] == ":":
+    # What leaves the project on Windows is not a folder of an odd name elsewhere.
+    if not stays or "\0" in relative or (os.name != "nt" and relative[1:2] == ":"):
         raise ConfigError(f"{what}: {relative!r} leaves the project's folder", hint="name a path inside it")
     return path
