@@ -111,19 +111,9 @@ def _amend(
     write: bool,
 ) -> dict[ListingKey, Listing] | None:
     """The recorded listings after edits that no listing depends on but by content; None where go list must be asked."""
-    at = tick(host) if write else 0
-    files: dict[str, File] = {}
-    for path in changed:
-        before = old.files.get(path)
-        if before is None or not before.outline:
-            return None
-        try:
-            now = look(path, stat_of(path), before.outline)
-        except (OSError, StorageError):
-            return None
-        if now.outline != before.outline:
-            return None
-        files[path] = now._replace(settled=is_settled(now.stat, at))
+    files = _edits(old, changed, tick(host) if write else 0)
+    if files is None:
+        return None
     hashes = {path: file.digest for path, file in files.items()}
     listings: dict[ListingKey, Listing] = {}
     for key, listing in _listings(old, wanted).items():
@@ -145,6 +135,23 @@ def _amend(
         old.listings = _encoded(listings)
         keep(host, refresh(host, old, refreshed))
     return listings
+
+
+def _edits(old: Snapshot, changed: Sequence[str], at: int) -> dict[str, File] | None:
+    """Files as they are now whose outlines are as they were; None where one is not."""
+    files = {}
+    for path in changed:
+        before = old.files.get(path)
+        if before is None or not before.outline:
+            return None
+        try:
+            now = look(path, stat_of(path), before.outline)
+        except (OSError, StorageError):
+            return None
+        if now.outline != before.outline:
+            return None
+        files[path] = now._replace(settled=is_settled(now.stat, at))
+    return files
 
 
 def _list(
