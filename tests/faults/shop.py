@@ -28,6 +28,7 @@ url = "oci-layout:out"
 [publish]
 tags = ["{version}", "latest"]
 """
+MARK = "GOCTL_TEST_MARK"
 RELEASE = (sys.executable, "-m", "invoke", "release")
 
 
@@ -76,15 +77,27 @@ class Shop:
         return f"the release ended with {done.returncode}: {done.stdout[-500:]}{done.stderr[-1500:]}"
 
     def start(self, **env: str) -> subprocess.Popen[bytes]:
-        """A release in a session of its own, so that all that it starts can be found."""
+        """A release whose environment bears a mark, so that all that it starts can be found."""
         return subprocess.Popen(
             RELEASE,
             cwd=self.root,
-            env={**os.environ, **env},
+            env={**os.environ, **env, MARK: str(self.root)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
+
+    def processes(self) -> dict[int, str]:
+        """What runs and was started by start(), by process id: programs, whatever their sessions and parents are."""
+        mark = f"{MARK}={self.root}".encode()
+        found = {}
+        for folder in Path("/proc").iterdir():
+            try:
+                if folder.name.isdigit() and mark in (folder / "environ").read_bytes().split(b"\0"):
+                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue  # it has ended
+        return found
 
     def said(self) -> str:
         """What the released program for this machine prints."""
