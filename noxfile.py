@@ -44,6 +44,9 @@ def types(session: nox.Session) -> None:
     """Types, strictly."""
     _install(session, "-e", ".[test,nox]", *_group("types"))
     session.run("mypy")
+    # What is done on other systems alone is checked here too.
+    session.run("mypy", "--platform", "win32")
+    session.run("mypy", "--platform", "darwin")
     session.run("mypy", "bootstrap.py", "noxfile.py")
     benchmarks = [f"benchmarks/{name}.py" for name in ("bench_release", "contenders", "measure", "program")]
     session.run("mypy", *benchmarks, env={"MYPYPATH": "benchmarks"})

@@ -127,13 +127,6 @@ def _failed(error: GoctlError) -> Failed:
     return Failed(type(error).__name__, error.exit_code, str(error), hint, problems)
 
 
-def _more_signals() -> list[signal.Signals]:
-    """Ctrl-Break, which only Windows has."""
-    if sys.platform == "win32":
-        return [signal.SIGBREAK]
-    return []
-
-
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
     """Ctrl-C and SIGTERM end every child, in a thread that insists, while this one unwinds."""
@@ -148,7 +141,8 @@ def _signals() -> Iterator[None]:
             children.ended.set()
         raise Interrupted(exit_code=128 + number)
 
-    numbers = [signal.SIGINT, signal.SIGTERM, *_more_signals()]
+    # Ctrl-Break is a signal that only Windows has.
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
     before = {number: signal.signal(number, end) for number in numbers}
     try:
         yield

