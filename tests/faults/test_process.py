@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from goctl.golang.toolchain import toolchain
 from tests.faults.campaign import campaign, count
 from tests.faults.shop import MARK, RELEASE, Shop
+from tests.go.conftest import GoHost
 
 pytestmark = [pytest.mark.faults, pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")]
 
@@ -31,7 +33,7 @@ def shop(tmp_path: Path, go: str) -> Shop:
 @pytest.fixture
 def stubborn(tmp_path: Path, go: str) -> str:
     """PATH with a go whose builds start a child that ignores signals, as does the build itself."""
-    goroot = Path(subprocess.run([go, "env", "GOROOT"], capture_output=True, text=True, check=True).stdout.strip())
+    goroot = Path(toolchain(GoHost(tmp_path)).goroot)  # the one that releases use, whatever `go` on PATH is
     fake = tmp_path / "stubborn"
     (fake / "bin").mkdir(parents=True)
     shutil.copy(goroot / "VERSION", fake / "VERSION")

@@ -41,6 +41,14 @@ class Project(Table, frozen=True):
             "`git` (git describe), `file:PATH` (the first line of a file) or the version itself.", examples=["git", "1.4.0"]
         ),
     ] = "git"
+    tag_prefix: Annotated[
+        Text,
+        _doc(
+            "With `git`: the version comes from tags that begin so, and goes on without it; for several projects in one "
+            "repository.",
+            examples=["shop/"],
+        ),
+    ] = ""
 
 
 class Go(Table, frozen=True):

@@ -33,7 +33,7 @@ def gather(session: Session, chosen: Chosen) -> Facts:
     with ThreadPoolExecutor(1) as pool:
         asked: Future[Git | None] | None = None
         if git.needs_git(session.config, wanted):
-            asked = pool.submit(git.look, session.root)
+            asked = pool.submit(git.look, session.root, session.config.project.tag_prefix)
         toolchain, listings = _go(session, chosen)
         assets = _assets(session, chosen)
         bases = _bases(session, chosen)

@@ -1,7 +1,8 @@
-"""The state of the checkout, from two git processes at the same time, and only where the configuration asks for it."""
+"""The state of the checkout, from three git processes at the same time, and only where the configuration asks for it."""
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,22 +36,29 @@ def needs_git(config: Config, wanted: frozenset[str]) -> bool:
     )
 
 
-def look(root: Path) -> Git | None:
-    """What git says of the checkout `root` is in; None without git, without a checkout, or without a commit."""
+def look(root: Path, prefix: str = "") -> Git | None:
+    """What git says of the checkout `root` is in; None without git, without a checkout, or without a commit.
+
+    Only tags that begin with `prefix` count, and are told without it.
+    """
     log = ("log", "-1", "--no-show-signature", "--format=%H%x00%ct%x00%D")
-    describe = ("describe", "--tags", "--always", "--dirty", "--abbrev=7")
-    with ThreadPoolExecutor(2) as pool:
-        commit, described = pool.map(lambda args: _git(root, *args), (log, describe))
+    match = ("--match", re.sub(r"([*?\[\\])", r"\\\1", prefix) + "*") if prefix else ()
+    describe = ("describe", "--tags", "--always", "--abbrev=7", *match)
+    # Not `describe --dirty`, which writes to the index whatever it is told of locks.
+    status = ("status", "--porcelain", "--untracked-files=no")
+    with ThreadPoolExecutor(3) as pool:
+        commit, described, changes = pool.map(lambda args: _git(root, *args), (log, describe, status))
     if commit is None or commit.code != 0:
         return None
     sha, date, names = commit.text.strip().split("\0")
     text = described.text.strip() if described is not None and described.code == 0 else ""
-    dirty = text.endswith("-dirty")
-    if not text or text.removesuffix("-dirty") == sha[: len(text.removesuffix("-dirty"))]:
+    dirty = changes is not None and bool(changes.text.strip())
+    if not text or sha.startswith(text):
         # No tag is reachable (or the clone is too shallow to tell): a version that sorts before every release.
-        text = f"v0.0.0-{sha[:7]}" + ("-dirty" if dirty else "")
+        text = f"{prefix}v0.0.0-{sha[:7]}"
+    text += "-dirty" if dirty else ""
     branch = next((name.removeprefix("HEAD -> ") for name in names.split(", ") if name.startswith("HEAD -> ")), "HEAD")
-    return Git(sha=sha, short=sha[:7], branch=branch, describe=text, date=int(date), dirty=dirty)
+    return Git(sha=sha, short=sha[:7], branch=branch, describe=text.removeprefix(prefix), date=int(date), dirty=dirty)
 
 
 def _git(root: Path, *args: str) -> Completed | None:
