@@ -223,6 +223,16 @@ def golden(name: str, text: str) -> None:
     assert text == (GOLDEN / name).read_text(encoding="utf-8")
 
 
+def test_the_order_in_which_programs_are_linked_does_not_show() -> None:
+    programs = [
+        events.BuiltBinary(name, platform, f"dist/{name}", DIGEST, 1, cached=False)
+        for name in ("api", "worker")
+        for platform in ("linux/amd64", "linux/arm64")
+    ]
+    end = events.RunFinished(1.0, "done", 4, 0)
+    assert plain(*programs, end) == plain(*reversed(programs), end)
+
+
 def test_the_closing_table_of_a_log() -> None:
     golden("closing-plain.txt", plain(*ROWS))
 

@@ -138,7 +138,7 @@ class Live:
 
     def _closing_tables(self) -> None:
         if self._programs:
-            self._table(words.PROGRAM_COLUMNS, self._programs, "")
+            self._table(words.PROGRAM_COLUMNS, sorted(self._programs), "")
         if self._images:
             self._image_table()
 

@@ -64,7 +64,7 @@ class Plain:
     def closing(self) -> list[str]:
         """The tables of what was made and released."""
         lines: list[str] = []
-        for columns, rows in ((words.PROGRAM_COLUMNS, self._programs), (words.IMAGE_COLUMNS, self._images)):
+        for columns, rows in ((words.PROGRAM_COLUMNS, sorted(self._programs)), (words.IMAGE_COLUMNS, self._images)):
             if rows:
                 lines += ["", *words.aligned(columns, rows)]
         return [*lines, ""] if lines else []
