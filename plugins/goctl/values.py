@@ -12,6 +12,8 @@ from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
+from goctl import ports
+
 T = TypeVar("T")
 
 _HEX_LENGTH: Final = {"sha256": 64, "sha512": 128}
@@ -51,87 +53,77 @@ class Digest(str):
         return self.hex[:12]
 
 
-#: GOOS values that Go has named; a platform's os is one of them (from `go tool dist list` of Go 1.27).
-OPERATING_SYSTEMS: Final = frozenset(
-    "aix android darwin dragonfly freebsd illumos ios js linux netbsd openbsd plan9 solaris wasip1 windows".split()
-)
-ARCHITECTURES: Final = frozenset(
-    "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x wasm".split()
-)
-#: How an architecture's variants are spelled in OCI, the first being what a bare name means (image-spec: image-index.md,
-#: "Platform variants"; containerd's platforms.Normalize drops amd64/v1 and arm64/v8 and adds arm/v7).
-VARIANTS: Final[dict[str, tuple[str, ...]]] = {
-    "amd64": ("v1", "v2", "v3", "v4"),
-    "arm": ("v7", "v6", "v5"),
-    "arm64": tuple("v8 v8.1 v8.2 v8.3 v8.4 v8.5 v8.6 v8.7 v8.8 v8.9 v9 v9.1 v9.2 v9.3 v9.4 v9.5".split()),
-}
-_ALIASES: Final = {
-    "x86_64": "amd64",
-    "x86-64": "amd64",
-    "aarch64": "arm64",
-    "i386": "386",
-    "armhf": "arm/v7",
-    "armel": "arm/v6",
-    "armv7": "arm/v7",
-    "armv6": "arm/v6",
-    "armv5": "arm/v5",
-}
-
-
 class Platform(msgspec.Struct, frozen=True, order=True):
     """What a program runs on, in OCI's spelling: `os/architecture[/variant]`, normalised.
 
-    `linux/arm` is `linux/arm/v7`; `linux/amd64/v1` is `linux/amd64`; `linux/arm64/v8` is `linux/arm64`. `os_version` is
-    not part of the spelling; it is read from Windows base images.
+    `linux/arm` is `linux/arm/v7`; `linux/amd64/v1` is `linux/amd64`; `linux/arm64/v8` is `linux/arm64`. `features` are
+    choices that Go knows and OCI has no spelling for; they follow the variant or stand in its place, each after a +:
+    `linux/arm/v7+softfloat`, `linux/arm64/v8+lse+crypto`, `linux/mips/softfloat`. `os_version` is not part of the spelling;
+    it is read from Windows base images.
     """
 
     os: str
     architecture: str
     variant: str = ""
     os_version: str = ""
+    features: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+        # Features stand behind a variant where the architecture has any: arm64 without one is v8.
+        variant = self.variant or (ports.VARIANTS.get(self.architecture, ("",))[0] if self.features else "")
+        return "/".join(
+            part for part in (self.os, self.architecture, "+".join(filter(None, (variant, *self.features)))) if part
+        )
 
     @property
     def slug(self) -> str:
         """The platform as a part of a file name: `linux-arm-v7`."""
-        return str(self).replace("/", "-")
+        return str(self).replace("/", "-").replace("+", "-")
+
+    @property
+    def pair(self) -> str:
+        """GOOS/GOARCH, as `go tool dist list` has it."""
+        return f"{self.os}/{self.architecture}"
+
+    @property
+    def plain(self) -> Platform:
+        """The platform as OCI can spell it: without features."""
+        return Platform(self.os, self.architecture, self.variant, self.os_version)
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """`linux/amd64`, `linux/arm/v7`, `windows/amd64`... with the aliases Docker knows (`linux/aarch64`)."""
+        """`linux/amd64`, `linux/arm/v7`... with the aliases Docker knows (`linux/aarch64`), and Go's words for variants
+        (`linux/arm/7,softfloat`).
+
+        A pair that Go is not known to build for is refused where it is a slip; else the toolchain will tell.
+        """
         parts = [part.strip().lower() for part in text.split("/")]
-        if len(parts) < 2 or len(parts) > 3 or not all(parts):
+        if len(parts) < 2 or len(parts) > 3 or not all(_WORD.match(part) for part in parts[:2]) or not parts[-1]:
             raise ValueError(f"{text!r} is not a platform: write os/architecture or os/architecture/variant")
-        if len(parts) == 2:
-            parts = [parts[0], *_ALIASES.get(parts[1], parts[1]).split("/")]
-        os, architecture = parts[0], _ALIASES.get(parts[1], parts[1])
-        if os not in OPERATING_SYSTEMS:
-            raise ValueError(f"{text!r}: {os!r} is no operating system that Go builds for{_nearest(os, OPERATING_SYSTEMS)}")
-        if architecture not in ARCHITECTURES:
-            raise ValueError(
-                f"{text!r}: {architecture!r} is no architecture that Go builds for{_nearest(architecture, ARCHITECTURES)}"
-            )
-        return cls(os, architecture, _variant(text, architecture, parts[2] if len(parts) == 3 else ""))
+        os, architecture = ports.ALIASES.get(parts[0], parts[0]), ports.ALIASES.get(parts[1], parts[1])
+        architecture, _, implied = architecture.partition("/")
+        if f"{os}/{architecture}" not in ports.PAIRS:
+            meant = ports.slip(os, architecture)
+            if meant:
+                raise ValueError(
+                    f"{text!r} is no platform that Go builds for; did you mean {'/'.join((meant, *parts[2:]))}?"
+                )
+        words = re.split(r"[+,]", parts[2] if len(parts) == 3 else implied)
+        try:
+            variant, features = ports.choice(architecture, [_oci_word(architecture, word) for word in words if word])
+        except ValueError as error:
+            raise ValueError(f"{text!r}: {error}") from None
+        return cls(os, architecture, variant, features=features)
 
 
-def _variant(text: str, architecture: str, variant: str) -> str:
-    known = VARIANTS.get(architecture, ())
-    variant = re.sub(r"^(v\d+)\.0$", r"\1", variant)
-    if variant and variant not in known:
-        listed = ", ".join(known) if known else "none"
-        raise ValueError(f"{text!r}: {architecture} has no variant {variant!r}; it has {listed}")
-    if architecture == "arm":
-        return variant or "v7"
-    return "" if known and variant == known[0] else variant
+_WORD = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
 
 
-def _nearest(word: str, known: frozenset[str]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+def _oci_word(architecture: str, word: str) -> str:
+    """A variant as OCI spells it: Go says 7 and v9.0 where OCI says v7 and v9."""
+    if architecture == "arm" and word in ("5", "6", "7"):
+        return f"v{word}"
+    return re.sub(r"^(v\d+)\.0$", r"\1", word)
 
 
 #: distribution-spec, "Pulling manifests": names and tags.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from goctl import ports
 from goctl.errors import ImageError
-from goctl.values import VARIANTS, Descriptor, Platform
+from goctl.values import Descriptor, Platform
 
 
 def platform_of(descriptor: Descriptor) -> Platform | None:
     """The platform an index gives an image; None for what is none (attestations are `unknown/unknown`)."""
     raw = descriptor.platform
-    if raw is None:
+    if raw is None or "unknown" in (raw.get("os"), raw.get("architecture")):
         return None
     try:
         found = Platform.parse(
@@ -42,10 +43,7 @@ def select(descriptors: Sequence[Descriptor], platform: Platform, *, name: str =
 
 def _preferred(platform: Platform) -> list[str]:
     """Variants, normalised, that a machine of this platform runs, best first."""
-    known = VARIANTS.get(platform.architecture, ())
-    if not known:
-        return [""]
-    if platform.architecture == "arm":
-        return list(known[known.index(platform.variant) :])
-    rising = ["", *known[1:]]
-    return rising[rising.index(platform.variant) :: -1]
+    known = ports.VARIANTS.get(platform.architecture, ())
+    if not known or platform.architecture == "arm":
+        return ports.lower(platform.architecture, platform.variant)
+    return [name if name != known[0] else "" for name in ports.lower(platform.architecture, platform.variant or known[0])]

@@ -22,19 +22,36 @@ VARIANT_VARIABLES = {
 }
 
 
+#: The first Go that heeds a variable; an older one would build something else in silence
+#: (the release notes of Go 1.18 and 1.23). What an older Go does not know it refuses by itself.
+SINCE = {"GOAMD64": (1, 18), "GOARM64": (1, 23), "GORISCV64": (1, 23)}
+
+
 def go_environment(platform: Platform) -> dict[str, str]:
     """The variables that make go build for a platform."""
     found = {"GOOS": platform.os, "GOARCH": platform.architecture, "CGO_ENABLED": "0"}
     if platform.architecture in VARIANT_VARIABLES:
         name, default = VARIANT_VARIABLES[platform.architecture]
-        found[name] = _variant(platform) or default
+        words = [_level(platform), *platform.features]
+        found[name] = ",".join(filter(None, words)) if platform.features else words[0] or default
     return found
 
 
-def _variant(platform: Platform) -> str:
+def variant_needs(platform: Platform) -> tuple[str, tuple[int, ...]] | None:
+    """What a variant asks of the toolchain: the variable and the version that heeds it; None where any will do."""
+    if platform.architecture not in VARIANT_VARIABLES:
+        return None
+    name, default = VARIANT_VARIABLES[platform.architecture]
+    if name not in SINCE or go_environment(platform)[name] == default:
+        return None
+    return name, SINCE[name]
+
+
+def _level(platform: Platform) -> str:
+    """The variant as Go writes it: 7 for v7, v9.0 for v9."""
     if platform.architecture == "arm":
         return platform.variant.removeprefix("v")
-    if platform.architecture == "arm64" and platform.variant:
-        # OCI writes v9, Go writes v9.0.
-        return platform.variant if "." in platform.variant else f"{platform.variant}.0"
+    if platform.architecture == "arm64":
+        level = platform.variant or ("v8" if platform.features else "")
+        return f"{level}.0" if level and "." not in level else level
     return platform.variant
