@@ -53,7 +53,9 @@ def test_what_is_no_constraint_is_told(constraint: str) -> None:
         meets("1.26.0", constraint)
 
 
-@pytest.mark.parametrize("setting", ["auto", "/opt/go/bin/go", "tools/go", "~/sdk/go1.24", "C:\\Go\\bin\\go.exe", "gofork/bin/go"])
+@pytest.mark.parametrize(
+    "setting", ["auto", "/opt/go/bin/go", "tools/go", "~/sdk/go1.24", "C:\\Go\\bin\\go.exe", "gofork/bin/go"]
+)
 def test_paths_are_no_constraints(setting: str) -> None:
     # `~/` is a home, `~=` an operator.
     assert not is_constraint(setting)

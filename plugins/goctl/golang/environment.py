@@ -48,9 +48,15 @@ def settings_file(environment: Mapping[str, str]) -> str:
 
 def effective(name: str, environment: Mapping[str, str]) -> str:
     """A setting as the go command sees it: from the environment, else from what `go env -w` wrote; empty where unset."""
-    if environment.get(name):
-        return environment[name]
-    file = settings_file(environment)
+    return environment.get(name) or _written(name, settings_file(environment))
+
+
+def from_goroot(name: str, goroot: str) -> str:
+    """A setting's value in GOROOT/go.env, where a distribution of Go keeps its own defaults; empty where it is not there."""
+    return _written(name, os.path.join(goroot, "go.env"))
+
+
+def _written(name: str, file: str) -> str:
     try:
         with open(file, encoding="utf-8", errors="replace") as lines:
             found = [line.rstrip("\r\n").partition("=")[2] for line in lines if line.startswith(f"{name}=")]

