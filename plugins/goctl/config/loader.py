@@ -47,6 +47,10 @@ class Loaded:
         """Where the value at a path came from, as `origin("targets", "api", "stamp")`."""
         return self._source.origin(path)
 
+    def place(self, *path: str) -> Location:
+        """The line of the value at a path, or of the table that should hold it."""
+        return self._source.place(path)
+
 
 def load(path: Path, *, profile: str = "", environment: Mapping[str, str] = os.environ) -> Loaded:
     """Reads a goctl.toml. Raises ConfigError with every problem that it has, each with file, line and what to do."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from goctl.config.model import Image
-from goctl.errors import ModuleError, ToolchainError
+from goctl.errors import Location, ModuleError, ToolchainError
 from goctl.plan.facts import Base, Facts, Git, Listing, ListingKey, Toolchain
 from goctl.plan.images import base_reference, wants_image
 from goctl.plan.make import EMBEDDED, listing_key
@@ -78,12 +78,28 @@ def _go(session: Session, chosen: Chosen) -> tuple[Toolchain | None, Mapping[Lis
         if not session.look_only:
             raise
         return None, None
+    _check_platforms(session, toolchain, wanted)
     try:
         return toolchain, packages(session, wanted, write=not session.look_only)
     except ModuleError:
         if not session.look_only:
             raise
         return toolchain, None
+
+
+def _check_platforms(session: Session, toolchain: Toolchain, wanted: Iterable[ListingKey]) -> None:
+    """Raises ConfigError for a platform that this toolchain does not build for, with the line that asks for it."""
+    from goctl.golang.pairs import check
+    from goctl.plan.select import platforms_of
+
+    def place(platform: Platform) -> Location | None:
+        for name, target in session.config.targets.items():
+            if platform in platforms_of(session.config, target):
+                path = ("targets", name, "platforms") if target.platforms else ("platforms", "default")
+                return session.loaded.place(*path)
+        return None
+
+    check(session, toolchain, (key.platform for key in wanted), place)
 
 
 def _assets(session: Session, chosen: Chosen) -> dict[str, Digest]:
