@@ -126,6 +126,8 @@ CONFIG: dict[type, dict[str, Change]] = {
         "flags": (("-race",), {"compile api"}),
         "env": ({"A": "b"}, {"compile api"}),
         "stamp": ("none", {"image api"}),
+        "cgo": ("zig", {"compile api"}),
+        "libc": ("gnu", NOTHING),  # without cgo
         "engine": ("other", {"compile api"}),
         "image": (False, {"image api", "index api"}),
     },
@@ -224,6 +226,7 @@ FACTS: dict[type, dict[str, tuple[Callable[[Facts], Facts], set[str]]]] = {
         "compressors": (lambda known: replace(known, compressors={"gzip": "deflate 2", "zstd": "zstandard 1"}), IMAGES),
         "environment": (lambda known: replace(known, environment={"SOURCE_DATE_EPOCH": "5"}), {"image api"}),
         "modules": (lambda known: replace(known, modules=digest("m")), NOTHING),
+        "cgo": (lambda known: replace(known, cgo={ListingKey(AMD): "gcc"}), NOTHING),  # where cgo is off
     },
     Git: {
         "sha": (in_git(sha="b" * 40), {"image api"}),
@@ -250,6 +253,7 @@ FACTS: dict[type, dict[str, tuple[Callable[[Facts], Facts], set[str]]]] = {
     },
     Listing: {
         "mains": (in_listings(_edited), {"compile api"}),
+        "libraries": (in_listings(lambda _, listing: replace(listing, libraries=("x",))), NOTHING),
         "detail": (in_listings(lambda _, listing: replace(listing, detail=digest("x"))), NOTHING),
     },
 }
@@ -279,6 +283,22 @@ def test_a_setting_of_one_platform_changes_only_that_one() -> None:
     before, after = keyed(configuration(), facts(configuration())), keyed(config, known_for(config))
     other = {id for id in before if before[id] != after[id]}
     assert other == {"compile:example.com/cmd/api@linux/amd64", "compile:example.com/cmd/worker@linux/amd64"}
+
+
+def with_cgo(libc: str, compiler: str | None) -> dict[str, Digest | None]:
+    config = configuration()
+    api = replace(config.targets["api"], cgo="zig", libc=libc)
+    config = replace(config, targets={**config.targets, "api": api})
+    known = {} if compiler is None else {listing_key(config, api, platform): compiler for platform in (AMD, ARM)}
+    return keyed(config, replace(facts(config), cgo=known))
+
+
+def test_what_cgo_depends_on_is_in_its_keys_alone() -> None:
+    plain = keyed(configuration(), facts(configuration()))
+    made = [with_cgo("musl", "zig 1"), with_cgo("musl", "zig 2"), with_cgo("gnu", "zig 1"), plain]
+    assert len({steps["compile:example.com/cmd/api@linux/amd64"] for steps in made}) == 4
+    assert len({steps["compile:example.com/cmd/worker@linux/amd64"] for steps in made}) == 1
+    assert with_cgo("musl", None)["compile:example.com/cmd/api@linux/amd64"] is None
 
 
 def test_two_targets_of_one_program_share_its_step() -> None:

@@ -72,6 +72,7 @@ def _target(name: str, target: Target, root: Path, problems: Problems) -> None:
     for tag in target.build_tags:
         if not re.fullmatch(r"[A-Za-z0-9_.]+", tag):
             problems.add((*where, "build-tags"), f"{tag!r} is no build tag", expected="letters, digits, _ and .")
+    _cgo(target, where, problems)
     allowed = target.stamp == "binary"
     for flag in target.ldflags:
         _template(flag, (*where, "ldflags"), problems, None if allowed else 'stamp = "binary"')
@@ -79,6 +80,15 @@ def _target(name: str, target: Target, root: Path, problems: Problems) -> None:
             problems.add((*where, "ldflags"), "a flag holds a line break or another control character")
     if isinstance(target.image, Image):
         _image(target, target.image, (*where, "image"), root, problems)
+
+
+def _cgo(target: Target, where: Where, problems: Problems) -> None:
+    if target.cgo is True:
+        problems.add((*where, "cgo"), "says not which C compiler", expected='false, "zig" or "host"')
+    if not re.fullmatch(r"musl|gnu(\.[0-9]+){0,3}", target.libc):
+        problems.add((*where, "libc"), f"{target.libc!r} is no C library", expected="musl, gnu or gnu.VERSION")
+    elif target.libc != "musl" and target.cgo != "zig":
+        problems.add((*where, "libc"), 'counts only with cgo = "zig"')
 
 
 def _program(pattern: str) -> str:

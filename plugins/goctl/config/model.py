@@ -164,6 +164,20 @@ class Target(Table, frozen=True):
             "layer keeps its digest) or `binary`."
         ),
     ] = "none"
+    cgo: Annotated[
+        bool | Literal["zig", "host"],
+        _doc(
+            "C code in programs: `false` for none, `zig` (the ziglang package, for every platform it knows) or `host` (the "
+            "C compilers of this machine)."
+        ),
+    ] = False
+    libc: Annotated[
+        Text,
+        _doc(
+            'The C library that `cgo = "zig"` links: `musl` (static) or `gnu`, with the oldest version to run on.',
+            examples=["musl", "gnu.2.28"],
+        ),
+    ] = "musl"
     engine: Annotated[Text, _doc("Who compiles: `embedded`, or an engine of an installed package.")] = "embedded"
     image: Annotated[Image | bool, _doc("Its image; `image = false` for programs without one.")] = Image()
 

@@ -21,8 +21,9 @@ from typing import NamedTuple
 from goctl.contracts import Artifact, Binary, Host, Outcome
 from goctl.errors import BuildError, GoctlError
 from goctl.events import Output, StepProgress, StepStarted
+from goctl.golang.cgo import environment
 from goctl.golang.diagnose import diagnose
-from goctl.golang.environment import child_environment
+from goctl.plan.facts import ListingKey
 from goctl.plan.model import CompileStep
 from goctl.system import memory
 from goctl.system.files import replace, storage_errors
@@ -162,9 +163,11 @@ class _Build:
     def _build(self) -> Completed:
         first = self._steps[0]
         toolchain = self._host.toolchain()
-        env = child_environment(self._host.config.go, dict(first.env), first.platform)
-        # On the same disk, so that go moves a finished program by rename: it is whole as soon as it can be seen.
-        env["GOTMPDIR"] = str(self._tmp)
+        env = environment(self._host, ListingKey(first.platform, env=first.env, cgo=first.cgo))
+        if not first.cgo:
+            # On the same disk, so that go moves a finished program by rename: it is whole as soon as it can be seen. A C
+            # compiler, though, writes its folder into programs, and go disguises one below the module as part of it.
+            env["GOTMPDIR"] = str(self._tmp)
         if memory.available() >= _ROOMY * self._host.jobs:
             env.setdefault("GOGC", _COLLECT_LATE)
         return run(
@@ -181,7 +184,7 @@ class _Build:
 
     def _watch(self, building: Future[Completed]) -> Iterator[Outcome]:
         """Takes programs as they appear, where go puts them there by rename."""
-        renames = sys.platform != "win32" and not self._out.stat().st_mode & 0o2000
+        renames = sys.platform != "win32" and not self._out.stat().st_mode & 0o2000 and not self._steps[0].cgo
         while not building.done():
             wait((building,), _POLL_SECONDS)
             self._host.check()

@@ -13,7 +13,7 @@ _PLACE = re.compile(
     r"(?P<file>(?:[A-Za-z]:)?[^:\s][^:]*\.(?:go|s|S|c|h|mod|work)):(?P<line>\d+)(?::(?P<column>\d+))?: (?P<words>.*)"
 )
 _HINTS = (
-    ("undefined:", "is the name behind a build constraint, or in a file that needs cgo? cgo is off"),
+    ("undefined:", "is the name behind a build constraint, or in a file that needs cgo? (`cgo` of the target turns it on)"),
     ("build constraints exclude all Go files", "take the platform from the target, or mend the build constraints or tags"),
     ("no space left on device", "free some space: go builds below .goctl/ and in its own cache (`go clean -cache`)"),
     ("cannot find package", "run `invoke mod.tidy`"),

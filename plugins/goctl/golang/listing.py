@@ -7,6 +7,7 @@ only what a person can edit (the main modules, directories put in by replace, ve
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,17 +15,18 @@ import msgspec
 
 from goctl.contracts import Host
 from goctl.errors import ModuleError
-from goctl.golang.environment import child_environment
+from goctl.golang.cgo import environment
 from goctl.golang.graph import Graph, Node, encode_graph, listing
 from goctl.golang.refusal import refusal
 from goctl.golang.toolchain import check_flags, split_flags
 from goctl.plan.facts import Listing, ListingKey
 from goctl.system.process import run
+from goctl.values import Platform
 
 _SOURCES = "GoFiles CgoFiles CFiles CXXFiles MFiles HFiles FFiles SFiles SwigFiles SwigCXXFiles SysoFiles".split()
 _FIELDS = ",".join(
     ["Dir", "ImportPath", "Name", "Standard", "DepOnly", "Match", "Module", "EmbedPatterns", "EmbedFiles", "Imports"]
-    + ["ImportMap", "DefaultGODEBUG", "Error", "IgnoredGoFiles", "IgnoredOtherFiles", *_SOURCES]
+    + ["ImportMap", "DefaultGODEBUG", "Error", "IgnoredGoFiles", "IgnoredOtherFiles", "CgoPkgConfig", *_SOURCES]
 )
 PROFILE = "default.pgo"
 
@@ -73,6 +75,7 @@ class Package(msgspec.Struct, rename="pascal"):
     ignored_other_files: list[str] = []
     imports: list[str] = []
     import_map: dict[str, str] = {}
+    cgo_pkg_config: list[str] = msgspec.field(name="CgoPkgConfig", default_factory=list)
     default_godebug: str = msgspec.field(name="DefaultGODEBUG", default="")
     error: PackageError | None = None
 
@@ -127,7 +130,7 @@ def list_packages(
         (toolchain.command, "list", "-e", "-deps", f"-json={_FIELDS}", "-pgo=off", "-buildvcs=false")
         + (*tags, *key.flags, "--", *patterns),
         cwd=host.module,
-        env=child_environment(host.config.go, dict(key.env), key.platform),
+        env=environment(host, key),
         take_stdout=reader.take,
     )
     if completed.code != 0:
@@ -135,8 +138,34 @@ def list_packages(
     packages = reader.packages
     problems = [package for package in packages if package.error is not None]
     if problems:
+        if not key.cgo:
+            refuse_cgo(problems, key.platform)
         raise refusal("\n".join(_words(package) for package in problems), key.platform)
     return _digest(packages, patterns, hash_file, sums, key)
+
+
+_IMPORTS_C = re.compile(rb'^\s*(?:import\s+)?"C"\s*(?://.*)?$', re.MULTILINE)
+
+
+def refuse_cgo(problems: Sequence[Package], platform: Platform) -> None:
+    """Raises ModuleError where a package has no files left because all of them need cgo."""
+    for package in problems:
+        error = package.error
+        if error is None or not any(_imports_c(os.path.join(package.dir, name)) for name in package.ignored_go_files):
+            continue
+        chain = " imports ".join(dict.fromkeys((*(error.import_stack or ()), package.import_path)))
+        raise ModuleError(
+            f"{package.import_path} needs cgo, which is off for {platform}: {chain}",
+            hint='set cgo = "zig" (any platform; pip install ziglang) or "host" for the target, or do without the package',
+        )
+
+
+def _imports_c(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return _IMPORTS_C.search(file.read(1 << 16)) is not None
+    except OSError:
+        return False
 
 
 class _Reader:
@@ -199,7 +228,11 @@ def _digest(
             hint="a program is a package that says `package main`; check `packages` of the target, and build constraints",
         )
     content = encode_graph(graph)
-    return Listed(listing(graph, mains, content), [package for package in packages if package.is_local], content)
+    made = listing(graph, mains, content)
+    libraries = tuple(dict.fromkeys(name for package in packages for name in package.cgo_pkg_config))
+    return Listed(
+        msgspec.structs.replace(made, libraries=libraries), [package for package in packages if package.is_local], content
+    )
 
 
 def _file_hashes(package: Package, hash_file: Callable[[str, bool], str]) -> dict[str, str]:

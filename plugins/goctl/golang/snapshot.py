@@ -126,7 +126,8 @@ def _amend(
             return None
         encoded = encode_graph(graph)
         mains = {pattern: [main.import_path for main in mains] for pattern, mains in listing.mains.items()}
-        listings[key] = relisted = make_listing(graph, mains, encoded)
+        made = make_listing(graph, mains, encoded)
+        listings[key] = relisted = msgspec.structs.replace(made, libraries=listing.libraries)
         GRAPHS.update(dict.fromkeys((main.digest for main in _mains(relisted)), encoded))
         if write:
             _remember(host, relisted, encoded)

@@ -12,6 +12,7 @@ from goctl.contracts import Artifact, Binary, Host, Image, Index
 from goctl.errors import ImageError
 from goctl.oci import manifests
 from goctl.oci.assets import asset_entries, asset_files, place
+from goctl.oci.elf import interpreter
 from goctl.oci.layers import Compression, Layer, remembered, write_layer
 from goctl.oci.tar import FILE_MODE, LINKED, Entry
 from goctl.plan.facts import Base
@@ -101,7 +102,13 @@ class Assembler:
     def _program_layer(self, program: Program, binary: Artifact, base: Base, compression: Compression) -> Layer:
         if not isinstance(binary, Binary):
             raise ImageError(f"{program.step} gave no program for {program.path}")
-        entry = Entry(name=place(program.path, ""), source=self._host.root / binary.path, expected=binary.digest)
+        source = self._host.root / binary.path
+        if is_built_in(base) and (loader := interpreter(source)):
+            raise ImageError(
+                f"{program.path} is linked dynamically and needs {loader}, which the base {base.reference} has not",
+                hint='take a base with a C library, or link statically (cgo = "zig" with libc = "musl" does)',
+            )
+        entry = Entry(name=place(program.path, ""), source=source, expected=binary.digest)
         content = ("program", binary.digest, program.path, f"{FILE_MODE:o}")
         return self._layer(content, lambda: [entry], base, compression)
 

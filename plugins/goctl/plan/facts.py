@@ -53,20 +53,23 @@ class Main(msgspec.Struct, frozen=True):
 class Listing(msgspec.Struct, frozen=True):
     """What `go list -deps` says for one platform, tag set and environment: main packages by the pattern that named them.
 
-    `detail` is the digest, in the artifact store, of the per-package record that `explain` compares.
+    `detail` is the digest, in the artifact store, of the per-package record that `explain` compares; `libraries` are those
+    that cgo asks pkg-config for.
     """
 
     mains: Mapping[str, tuple[Main, ...]]
     detail: Digest
+    libraries: tuple[str, ...] = ()
 
 
 class ListingKey(msgspec.Struct, frozen=True, order=True):
-    """What a Listing depends on besides the files."""
+    """What a Listing depends on besides the files. `cgo` is empty where it is off, else `host` or `zig:` and a C library."""
 
     platform: Platform
     tags: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
+    cgo: str = ""
 
 
 class Base(msgspec.Struct, frozen=True):
@@ -86,7 +89,7 @@ class Base(msgspec.Struct, frozen=True):
 class Facts(msgspec.Struct, frozen=True):
     """What was looked up. `assets` maps a source path of goctl.toml to the digest of its names and contents; `bases` maps
     (reference, platform) to what it is pinned to; `compressors` maps gzip and zstd to the library and version whose bytes
-    they are (`deflate 0.9.0`).
+    they are (`deflate 0.9.0`); `cgo` says what programs with cgo depend on besides their sources.
     """
 
     git: Git | None = None
@@ -98,3 +101,4 @@ class Facts(msgspec.Struct, frozen=True):
     compressors: Mapping[str, str] = {}
     environment: Mapping[str, str] = {}
     modules: Digest | None = None
+    cgo: Mapping[ListingKey, str] = {}

@@ -52,6 +52,7 @@ def listing_key(config: Config, target: Target, platform: Platform) -> ListingKe
         tags=tuple(sorted(set(target.build_tags))),
         flags=tuple(flag for flag in target.flags if re.match(r"--?mod(=|\Z)", flag)),
         env=_environment(config, target, platform),
+        cgo=f"zig:{target.libc}" if target.cgo == "zig" else str(target.cgo or ""),
     )
 
 
@@ -103,14 +104,16 @@ class _Builder:
     def _compile(self, name: str, target: Target, platform: Platform) -> list[CompileStep]:
         env = _environment(self.config, target, platform)
         flags = _go_flags(target, Names(self.facts, target=name, platform=platform))
-        group = keys.combine("group", target.engine, str(platform), *flags, *(f"{k}={v}" for k, v in env)).hex[:16]
+        key = listing_key(self.config, target, platform)
+        told = (*flags, *(f"{k}={v}" for k, v in env), *(("cgo", key.cgo) if key.cgo else ()))
+        group = keys.combine("group", target.engine, str(platform), *told).hex[:16]
         steps = []
         for pattern in target.packages:
             for main in self._mains(target, platform, pattern):
                 slot = (main.import_path, group, name if target.engine != EMBEDDED else "")
                 step = self.compiles.get(slot)
                 if step is None:
-                    step = self._new_compile(target, platform, pattern, main, flags, env, group)
+                    step = self._new_compile(target, key, pattern, main, flags, group)
                 if name not in step.targets:
                     step = msgspec.structs.replace(step, targets=(*step.targets, name))
                 self.compiles[slot] = step
@@ -127,13 +130,13 @@ class _Builder:
     def _new_compile(
         self,
         target: Target,
-        platform: Platform,
+        key: ListingKey,
         pattern: str,
         main: Main,
         flags: tuple[str, ...],
-        env: tuple[tuple[str, str], ...],
         group: str,
     ) -> CompileStep:
+        platform, env = key.platform, key.env
         fields = {
             "engine": target.engine,
             "package": main.import_path,
@@ -142,8 +145,10 @@ class _Builder:
             **{f"flag {number}": flag for number, flag in enumerate(flags)},
             **{f"environment {name}": keys.shown(name, value) for name, value in env if (name, value) not in self._counted},
             **(self._toolchain_fields if target.engine == EMBEDDED else {}),
+            **({"cgo": f"{key.cgo} {self.facts.cgo.get(key, '')}"} if key.cgo else {}),
         }
         known = target.engine == EMBEDDED and self.facts.listings is not None and self.facts.toolchain is not None
+        known = known and (not key.cgo or key in self.facts.cgo)
         id = f"compile:{main.import_path}@{platform}"
         if id in self._ids:
             id = f"{id}#{group}"
@@ -159,6 +164,7 @@ class _Builder:
             flags=flags,
             env=env,
             group=group,
+            cgo=key.cgo,
             targets=(),
             input=keys.of_fields("compile", fields) if known else None,
             fields=fields,

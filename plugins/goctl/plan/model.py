@@ -37,7 +37,8 @@ class CompileStep(Step, frozen=True, tag="compile", kw_only=True):
     """One main package for one platform. The result is a program file.
 
     `flags` are go build's own, in order (`-trimpath`, `-ldflags=...`); `env` is what is set besides the platform's
-    variables; `group` is equal for steps that one `go build` can do together; `targets` are those that want the program.
+    variables; `cgo` is as ListingKey has it; `group` is equal for steps that one `go build` can do together; `targets` are
+    those that want the program.
     """
 
     package: str
@@ -48,6 +49,7 @@ class CompileStep(Step, frozen=True, tag="compile", kw_only=True):
     env: tuple[tuple[str, str], ...]
     group: str
     targets: tuple[str, ...]
+    cgo: str = ""
     input: Digest | None
     fields: dict[str, str]
 

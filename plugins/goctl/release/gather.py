@@ -35,6 +35,7 @@ def gather(session: Session, chosen: Chosen) -> Facts:
         if git.needs_git(session.config, wanted):
             asked = pool.submit(git.look, session.root, session.config.project.tag_prefix)
         toolchain, listings = _go(session, chosen)
+        cgo = _cgo(session, listings or {})
         assets = _assets(session, chosen)
         bases = _bases(session, chosen)
         checkout = asked.result() if asked is not None else None
@@ -46,6 +47,7 @@ def gather(session: Session, chosen: Chosen) -> Facts:
         assets=assets,
         bases=bases,
         compressors=_compressors(),
+        cgo=cgo,
         environment={
             name: os.environ[name]
             for name in ("SOURCE_DATE_EPOCH", *(name[4:] for name in wanted if name.startswith("env.")))
@@ -85,6 +87,20 @@ def _go(session: Session, chosen: Chosen) -> tuple[Toolchain | None, Mapping[Lis
         if not session.look_only:
             raise
         return toolchain, None
+
+
+def _cgo(session: Session, listings: Mapping[ListingKey, Listing]) -> dict[ListingKey, str]:
+    wanted = {key: listing for key, listing in listings.items() if key.cgo}
+    if not wanted:
+        return {}
+    from goctl.golang.cgo import identity
+
+    try:
+        return {key: identity(session, key, listing.libraries) for key, listing in wanted.items()}
+    except (ToolchainError, ModuleError):
+        if not session.look_only:
+            raise
+        return {}
 
 
 def _check_platforms(session: Session, toolchain: Toolchain, wanted: Iterable[ListingKey]) -> None:
