@@ -7,6 +7,7 @@ reader can each show them in their own way. Secrets never enter either of them.
     ├── ConfigError       3   goctl.toml, or what was asked for on the command line
     ├── ToolchainError    4   no usable Go, or the wrong one
     ├── ModuleError       5   go.mod, go.sum, downloads, packages that do not load
+    │   └── UntidyError  11   a check found go.mod, go.sum or vendor/ behind the code
     ├── BuildError        6   the compiler or the linker refused
     ├── ImageError        7   a base, an asset or a layer
     ├── RegistryError     8   a registry refused, or could not be reached
@@ -86,6 +87,12 @@ class ToolchainError(GoctlError):
 
 class ModuleError(GoctlError):
     exit_code = 5
+
+
+class UntidyError(ModuleError):
+    """`mod.tidy --check` or `mod.vendor --check` would change something. A check that could not be made is a ModuleError."""
+
+    exit_code = 11
 
 
 class Diagnostic(msgspec.Struct, frozen=True):

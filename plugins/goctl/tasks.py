@@ -33,13 +33,17 @@ _STAGES = {
 _SIMPLE = {
     "config": "show every setting, its value and where it came from",
     "doctor": "check the machine and the project, and say what to mend",
-    "mod.init": "write go.mod",
+    "mod.init": "write go.mod, named after the git remote",
     "mod.download": "download the modules",
     "mod.verify": "verify the downloaded modules against go.sum",
-    "mod.vendor": "copy the modules into vendor/",
+    "mod.outdated": "show which modules have a newer version, or are retracted or deprecated",
     "go.env": "show what of Go's environment matters here, and what it means",
     "base.update": "look base images up anew and note them in goctl.lock",
     "clean": "remove dist/ and what goctl remembers of this project",
+}
+_CHECKING = {
+    "mod.tidy": "bring go.mod and go.sum in line with the code",
+    "mod.vendor": "copy the modules into vendor/",
 }
 
 
@@ -74,7 +78,8 @@ def _tasks(file: Path) -> dict[str, Task[Any]]:
     tasks |= {name: _simple(file, name, words) for name, words in _SIMPLE.items()}
     tasks["plan"] = _plan(file)
     tasks["explain"] = _explain(file)
-    tasks["mod.tidy"] = _tidy(file)
+    tasks |= {name: _checking(file, name, words) for name, words in _CHECKING.items()}
+    tasks["mod.why"] = _why(file)
     return tasks
 
 
@@ -135,9 +140,17 @@ def _explain(file: Path) -> Task[Any]:
     return _task(body, "explain", "say why a target would be rebuilt", help, positional=["target"])
 
 
-def _tidy(file: Path) -> Task[Any]:
+def _checking(file: Path, name: str, words: str) -> Task[Any]:
     def body(context, check=False, profile="", json=False):  # type: ignore[no-untyped-def]
-        _call(context, file, "mod.tidy", check=check, profile=profile, json=json)
+        _call(context, file, name, check=check, profile=profile, json=json)
 
     help = {"check": "change nothing, and fail where something would change", **_COMMON}
-    return _task(body, "mod.tidy", "bring go.mod and go.sum in line with the code", help)
+    return _task(body, name, words, help)
+
+
+def _why(file: Path) -> Task[Any]:
+    def body(context, package, profile="", json=False):  # type: ignore[no-untyped-def]
+        _call(context, file, "mod.why", package=package, profile=profile, json=json)
+
+    help = {"package": "the import path of a package, or a module", **_COMMON}
+    return _task(body, "mod.why", "say which imports lead to a package or module", help, positional=["package"])

@@ -21,10 +21,12 @@ BROKEN = '[project]\nname = "shop"\n[targets.api]\npakages = ["./cmd/api"]\n[pla
 
 STAGES = {"release", "build", "image", "push"}
 QUESTIONS = {"plan", "explain", "config", "doctor"}
-CHORE_NAMES = {"mod.init", "mod.tidy", "mod.download", "mod.verify", "mod.vendor", "go.env", "base.update", "clean"}
+MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "vendor", "why", "outdated")}
+CHORE_NAMES = MODULES | {"go.env", "base.update", "clean"}
 ALL = STAGES | QUESTIONS | CHORE_NAMES
 #: How each is called with nothing but its name and what it must be given.
-CALLS = {name: ("explain", "api") if name == "explain" else (name,) for name in sorted(ALL)}
+GIVEN = {"explain": ("api",), "mod.why": ("fmt",)}
+CALLS = {name: (name, *GIVEN.get(name, ())) for name in sorted(ALL)}
 
 
 def write(root: Path, toml: str = TOML) -> Path:
@@ -99,7 +101,7 @@ def test_no_task_has_a_short_flag(name: str) -> None:
     assert all(argument.help for argument in arguments)
     expected = {"json", "profile"}
     expected |= {"select", "jobs"} if name in STAGES else {"select"} if name == "plan" else set()
-    expected |= {"explain": {"target"}, "mod.tidy": {"check"}}.get(name, set())
+    expected |= {"explain": {"target"}, "mod.tidy": {"check"}, "mod.vendor": {"check"}, "mod.why": {"package"}}.get(name, set())
     assert set(names) == expected
     assert not task.pre
     assert not task.post
@@ -162,7 +164,8 @@ def test_dry_changes_nothing(tmp_path: Path, name: str) -> None:
     text = invoke(tmp_path, "--dry", *CALLS[name], code=None)
     assert files(tmp_path) == before
     if name.startswith("mod."):
-        assert f"would run `go {name.replace('.', ' ')}" in text
+        words = {"mod.outdated": "list -m -u"}.get(name, name.replace(".", " "))
+        assert f"would run `go {words}" in text
     if name == "clean":
         assert f"would remove {(tmp_path / 'dist').resolve()}" in text
 

@@ -1,186 +1,174 @@
-"""go.mod and what hangs on it: init, tidy, download, verify, vendor, and `go generate`."""
+"""The modules that a project needs: there, whole, vendored; and `go generate`."""
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import os
-import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from goctl.contracts import Host
-from goctl.errors import ModuleError, ToolchainError
-from goctl.events import Notice, Output, StepFinished, StepProgress, StepStarted
-from goctl.golang.environment import child_environment
+from goctl.errors import ModuleError, UntidyError
+from goctl.events import Notice, Output, StepFinished, StepStarted
+from goctl.golang.arriving import arriving
+from goctl.golang.command import check, environment, go, modules_in_use, only_tell, shown, telling, workspace
+from goctl.golang.environment import effective
 from goctl.golang.refusal import refusal
-from goctl.system.process import Completed, OnLine, run
 
-_INDEX = "go.mod", "go.sum", "go.work", "go.work.sum", "vendor/modules.txt"
-_GITIGNORE = b"/dist/\n.goctl/\n"
+_INDEX = "go.mod", "go.sum", "vendor/modules.txt"
+_VARIABLES = ("GOMODCACHE", "GOPATH", "GOWORK", "GOFLAGS", "HOME", "USERPROFILE")
 
 
 def setup(host: Host) -> None:
-    """The mod stage: every module that go.mod asks for is there. Costs two small reads when that is known already.
+    """The mod stage: every module that go.mod or go.work asks for is there. Costs a few small reads when that is known.
 
     Vendored modules need nothing. Raises ModuleError without a go.mod.
     """
-    mod = host.module / "go.mod"
-    if not mod.is_file():
-        raise ModuleError(
-            f"there is no go.mod in {host.module}",
-            hint="run `invoke mod.init`, or set go.directory to the folder that has one",
-        )
-    key = _state(host)
+    folders = modules_in_use(host)
+    key = _state(host, folders)
     if host.memo.get("modules", key) is not None:
         return
-    if not _is_vendored(host):
-        download(host, dry=False)
+    if not _is_vendored(host, folders):
+        try:
+            download(host, dry=False)
+        except ModuleError as error:
+            if not _enough_there(host):
+                raise
+            # Nothing is remembered: what is missing may be needed by the next platform or target.
+            words = str(error).splitlines()
+            host.emit(
+                Notice(f"not every module could be downloaded, all that is compiled is there: {words[-1]}", level="info")
+            )
+            return
     host.memo.put("modules", key, b"1")
 
 
-def _state(host: Host) -> str:
+def _state(host: Host, folders: Sequence[Path]) -> str:
     """A digest of all that says which modules are needed, and of where they are kept."""
+    work = workspace(host)
+    files = [folder / name for folder in folders for name in _INDEX]
+    if work is not None:
+        files += [work, work.with_name(work.name + ".sum"), work.parent / "vendor" / "modules.txt"]
     hasher = hashlib.sha256()
-    for name in _INDEX:
+    for file in files:
         try:
-            hasher.update((host.module / name).read_bytes())
+            hasher.update(file.read_bytes())
         except OSError:
             hasher.update(b"\0none")
         hasher.update(b"\0")
-    for name in ("GOMODCACHE", "GOPATH", "GOWORK", "GOFLAGS", "HOME", "USERPROFILE"):
-        hasher.update(f"{name}={os.environ.get(name, '')}\0".encode())
+    variables = environment(host)
+    for name in _VARIABLES:
+        hasher.update(f"{name}={effective(name, variables)}\0".encode())
     return hasher.hexdigest()
 
 
-def _is_vendored(host: Host) -> bool:
-    return (host.module / "vendor" / "modules.txt").is_file() and "-mod=mod" not in host.toolchain().flags
+def _is_vendored(host: Host, folders: Sequence[Path]) -> bool:
+    work = workspace(host)
+    roots = [work.parent] if work is not None else folders
+    vendored = all((folder / "vendor" / "modules.txt").is_file() for folder in roots)
+    return vendored and not {"-mod=mod", "-mod=readonly"} & set(host.toolchain().flags)
+
+
+def _enough_there(host: Host) -> bool:
+    """Whether the packages of this project load from what is on this machine. go.mod may list more than they import."""
+    patterns = [pattern for target in host.config.targets.values() for pattern in target.packages]
+    listed = go(host, "list", "-deps", "-f", "{{.ImportPath}}", *(patterns or ["./..."]), env={"GOPROXY": "off"})
+    return listed.code == 0
 
 
 def download(host: Host, *, dry: bool) -> None:
     """Downloads what go.mod asks for; tells each module as it comes. Needs no network for what is there."""
-    if _only_tell(host, "go mod download", dry=dry):
+    folders = modules_in_use(host)
+    if only_tell(host, "go mod download", dry=dry):
         return
     step = "mod:download"
     host.emit(StepStarted(step, "download modules"))
-    count = 0
-
-    def heard(line: str) -> None:
-        nonlocal count
-        if line.startswith("go: downloading "):
-            count += 1
-            host.emit(StepProgress(step, count, unit="modules"))
-            host.emit(Output("go", line))
-
-    completed = _go(host, "mod", "download", on_stderr=heard)
-    _check(completed)
-    detail = f"{count} downloaded" if count else "all there"
+    with arriving(host, step, folders, environment(host)) as arrived:
+        completed = go(host, "mod", "download")
+    check(completed)
+    detail = f"{arrived.count} downloaded" if arrived.count else "all there"
     host.emit(StepFinished(step, "done", "modules", detail=detail))
-
-
-def tidy(host: Host, *, check: bool, dry: bool) -> None:
-    """`go mod tidy`; with `check`, fails where it would change something and changes nothing."""
-    if _only_tell(host, "go mod tidy" + (" -diff" if check else ""), dry=dry):
-        return
-    if not check:
-        _check(_go(host, "mod", "tidy", on_stderr=_telling(host)))
-        host.emit(StepFinished("mod:tidy", "done", "go mod tidy"))
-        return
-    # go mod tidy -diff (Go 1.23) prints what it would change, and exits with 1.
-    completed = _go(host, "mod", "tidy", "-diff")
-    if completed.code and completed.text.strip():
-        for line in completed.text.splitlines():
-            host.emit(Output("go", line))
-        raise ModuleError("go.mod or go.sum is not tidy", hint="run `invoke mod.tidy`, and commit both files")
-    _check(completed)
-    host.emit(StepFinished("mod:tidy", "done", "go.mod and go.sum are tidy"))
 
 
 def verify(host: Host, *, dry: bool) -> None:
     """`go mod verify`: what was downloaded is still what go.sum says."""
-    if _only_tell(host, "go mod verify", dry=dry):
+    modules_in_use(host)
+    if only_tell(host, "go mod verify", dry=dry):
         return
-    completed = _go(host, "mod", "verify")
+    completed = go(host, "mod", "verify")
     if completed.code:
-        lines = (completed.text + completed.errors).strip()
+        changed = [line for line in completed.errors.splitlines() if "modified" in line or "missing ziphash" in line]
+        if not changed:
+            raise refusal(completed.errors or completed.text)
         raise ModuleError(
-            f"modules are not what go.sum says:\n{lines}", hint="`go clean -modcache`, then `invoke mod.download`"
+            "downloaded modules are not what go.sum says:\n" + "\n".join(changed),
+            hint="`go clean -modcache`, then `invoke mod.download`",
         )
     host.emit(StepFinished("mod:verify", "done", "go mod verify", detail=completed.text.strip()))
 
 
-def vendor(host: Host, *, dry: bool) -> None:
-    """`go mod vendor`, or `go work vendor` in a workspace."""
-    words = ("work", "vendor") if (host.module / "go.work").is_file() else ("mod", "vendor")
-    if _only_tell(host, "go " + " ".join(words), dry=dry):
+def vendor(host: Host, *, check: bool, dry: bool) -> None:
+    """`go mod vendor`, or `go work vendor` in a workspace.
+
+    With `check`, raises UntidyError where vendor/ is not what it would make, and changes nothing.
+    """
+    folders = modules_in_use(host)
+    work = workspace(host)
+    words = ("mod", "vendor") if work is None else ("work", "vendor")
+    places = folders if work is None else [work.parent]
+    if only_tell(host, "go " + " ".join(words), dry=dry):
         return
-    _check(_go(host, *words, on_stderr=_telling(host)))
-    host.emit(StepFinished("mod:vendor", "done", "go " + " ".join(words)))
+    for place in places:
+        if check:
+            _check_vendor(host, words, place)
+            continue
+        completed = go(host, *words, folder=place, on_stderr=telling(host))
+        if completed.code:
+            raise refusal(completed.errors or completed.text)
+    title = "vendor/ is what go would make" if check else "go " + " ".join(words)
+    host.emit(StepFinished("mod:vendor", "done", title))
 
 
-def init(host: Host, *, dry: bool) -> None:
-    """Writes a go.mod, named by project.module or after git's remote, and a .gitignore where there is none."""
-    if (host.module / "go.mod").exists():
-        raise ModuleError(f"there is a go.mod in {host.module} already", hint="`invoke mod.tidy` keeps it in order")
-    name = host.config.project.module or _name_from_git(host)
-    if not name:
-        raise ModuleError(
-            "the module's path is not known", hint='set project.module in goctl.toml, for example "example.com/me/shop"'
+def _check_vendor(host: Host, words: Sequence[str], place: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="goctl-vendor-") as scratch:
+        made = Path(scratch, "vendor")
+        completed = go(host, *words, "-o", str(made), folder=place)
+        if completed.code:
+            raise refusal(completed.errors or completed.text)
+        wrong = sorted(_differences(made, place / "vendor"))
+    for line in wrong[:50]:
+        host.emit(Output("go", line))
+    if wrong:
+        raise UntidyError(
+            f"{shown(host, place / 'vendor')} is not what go would make: {len(wrong)} files differ",
+            hint="run `invoke mod.vendor`, and commit vendor/",
         )
-    if _only_tell(host, f"go mod init {name}", dry=dry):
-        return
-    host.module.mkdir(parents=True, exist_ok=True)
-    _check(_go(host, "mod", "init", name))
-    ignore = host.root / ".gitignore"
-    if not ignore.exists():
-        ignore.write_bytes(_GITIGNORE)
-    host.emit(StepFinished("mod:init", "done", "go mod init", detail=name))
 
 
-def _name_from_git(host: Host) -> str:
-    try:
-        remote = run(("git", "remote", "get-url", "origin"), cwd=host.root)
-    except ToolchainError:
-        return ""
-    if remote.code:
-        return ""
-    name = module_name(remote.text.strip())
-    below = os.path.relpath(host.module, host.root).replace(os.sep, "/")
-    return name if not name or below == "." else f"{name}/{below}"
+def _differences(made: Path, there: Path) -> Iterator[str]:
+    """Files of two trees that are not the same, by content."""
+    left, right = _files(made), _files(there)
+    yield from (f"missing: vendor/{name}" for name in left - right)
+    yield from (f"not needed: vendor/{name}" for name in right - left)
+    same = left & right
+    _, differ, unread = filecmp.cmpfiles(made, there, sorted(same), shallow=False)
+    yield from (f"different: vendor/{name}" for name in (*differ, *unread))
 
 
-def module_name(remote: str) -> str:
-    """`git@host:me/shop.git`, `https://host/me/shop`, `ssh://git@host:22/me/shop` as `host/me/shop`; else nothing."""
-    match = re.fullmatch(
-        r"(?:[a-z+]+://)?(?:[^@/]+@)?([A-Za-z0-9.-]+\.[A-Za-z0-9-]+)(?::\d+)?[:/]+(.+?)(?:\.git)?/?", remote
-    )
-    return f"{match[1]}/{match[2]}" if match else ""
+def _files(root: Path) -> set[str]:
+    found = set()
+    for folder, _, names in os.walk(root):
+        found |= {Path(folder, name).relative_to(root).as_posix() for name in names}
+    return found
 
 
 def generate(host: Host, patterns: Sequence[str]) -> None:
     """`go generate` for these packages, its output told line by line."""
     step = "generate"
     host.emit(StepStarted(step, "go generate " + " ".join(patterns)))
-    completed = _go(host, "generate", *patterns, on_stdout=_telling(host), on_stderr=_telling(host))
+    completed = go(host, "generate", *patterns, on_stdout=telling(host), on_stderr=telling(host))
     if completed.code:
         raise ModuleError(f"go generate ended with {completed.code}:\n{completed.errors.strip()[-2000:]}")
     host.emit(StepFinished(step, "done", "go generate"))
-
-
-def _only_tell(host: Host, words: str, *, dry: bool) -> bool:
-    if dry:
-        host.emit(Notice(f"would run `{words}` in {host.module}", level="info"))
-    return dry
-
-
-def _telling(host: Host) -> OnLine:
-    return lambda line: host.emit(Output("go", line))
-
-
-def _go(host: Host, *args: str, on_stdout: OnLine | None = None, on_stderr: OnLine | None = None) -> Completed:
-    env = child_environment(host.config.go, host.config.go.env)
-    command = (host.toolchain().command, *args)
-    return run(command, cwd=host.module, env=env, on_stdout=on_stdout, on_stderr=on_stderr)
-
-
-def _check(completed: Completed) -> None:
-    if completed.code:
-        raise refusal(completed.errors or completed.text)

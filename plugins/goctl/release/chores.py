@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from goctl.config.model import Image
 from goctl.errors import ConfigError, StorageError
 from goctl.events import Notice, Table
-from goctl.golang import modules
+from goctl.golang import moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import SCRATCH, base_reference
 from goctl.plan.select import platforms_of
 
@@ -17,26 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from goctl.release.session import Session
-
-
-def mod_init(session: Session, *, dry: bool) -> None:
-    modules.init(session, dry=dry)
-
-
-def mod_tidy(session: Session, *, dry: bool, check: bool) -> None:
-    modules.tidy(session, check=check, dry=dry)
-
-
-def mod_download(session: Session, *, dry: bool) -> None:
-    modules.download(session, dry=dry)
-
-
-def mod_verify(session: Session, *, dry: bool) -> None:
-    modules.verify(session, dry=dry)
-
-
-def mod_vendor(session: Session, *, dry: bool) -> None:
-    modules.vendor(session, dry=dry)
 
 
 def go_env(session: Session, *, dry: bool) -> None:
@@ -97,11 +77,13 @@ def _remove(folder: Path) -> None:
 
 
 CHORES: dict[str, Callable[..., None]] = {
-    "mod.init": mod_init,
-    "mod.tidy": mod_tidy,
-    "mod.download": mod_download,
-    "mod.verify": mod_verify,
-    "mod.vendor": mod_vendor,
+    "mod.init": moduleinit.init,
+    "mod.tidy": tidying.tidy,
+    "mod.download": modules.download,
+    "mod.verify": modules.verify,
+    "mod.vendor": modules.vendor,
+    "mod.why": moduleinfo.why,
+    "mod.outdated": moduleinfo.outdated,
     "go.env": go_env,
     "base.update": base_update,
     "clean": clean,
