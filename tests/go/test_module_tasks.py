@@ -59,7 +59,8 @@ def diff(host: GoHost) -> str:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    """The project's files, but for what goctl remembers of it."""
+    return {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file() and ".goctl" not in path.parts}
 
 
 @pytest.fixture(params=["-diff", "copies"])
@@ -119,7 +120,7 @@ def why(host: GoHost, package: str) -> dict[str, object]:
     document = host.events[-1]
     assert isinstance(document, Document)
     assert document.text
-    return dict(json.loads(document.data))
+    return dict(json.loads(bytes(document.data)))
 
 
 def test_why_shows_the_chain_for_packages_and_for_modules(shop: GoHost) -> None:
@@ -206,7 +207,7 @@ def test_a_private_module_is_told_in_gos_words_with_what_to_do(
     shop: GoHost, denying: str, status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(Denying, "status", status)
-    monkeypatch.setenv("GOPROXY", f"http://me:hunter2@{denying}")
+    monkeypatch.setenv("GOPROXY", f"http://{denying}")
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me password hunter3\n", encoding="utf-8")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -219,6 +220,14 @@ def test_a_private_module_is_told_in_gos_words_with_what_to_do(
     assert "machine git.example.com login" in caught.value.hint
     everything = str(caught.value) + caught.value.hint + repr(shop.events)
     assert "hunter" not in everything
+
+
+def test_a_password_in_a_proxys_address_is_not_shown(shop: GoHost, denying: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOPROXY", f"http://me:hunter2@{denying}")
+    write(shop.root, {"go.mod": "module example.com/shop\n\ngo 1.21\n\nrequire git.example.com/me/secret/lib v1.0.0\n"})
+    with pytest.raises(ModuleError, match="refusing to pass credentials to insecure URL") as caught:
+        modules.setup(shop)
+    assert "hunter" not in str(caught.value) + caught.value.hint + repr(shop.events)
 
 
 def test_a_declared_private_module_is_asked_for_at_its_host(
