@@ -5,7 +5,7 @@ from goctl import namespace
 ns = namespace("goctl.toml")
 """
 
-from goctl.tasks import namespace
+from goctl.tasks import collection, namespace
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "namespace"]
+__all__ = ["__version__", "collection", "namespace"]

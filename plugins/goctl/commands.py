@@ -28,6 +28,8 @@ QUESTIONS = ("plan", "explain", "config")
 
 def command(file: Path, name: str, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:
     """Runs the task of that name. Raises invoke's Exit with the error's own code when it fails."""
+    if name == "explain":
+        options["select"] = (options.pop("target"),)
     options = {**options, **{key: value for key, value in defaults.items() if key in options and not options[key]}}
     listener = reporter(json=options.pop("json", False))
     output = _Output(listener)
@@ -54,34 +56,31 @@ def _run(file: Path, name: str, *, dry: bool, emit: _Output, options: dict[str, 
         from goctl.release.doctor import doctor
 
         return doctor(file, emit, profile=options.get("profile", ""))
-    from goctl.config.loader import load
-    from goctl.release.session import Session
+    from goctl.release.crew import assemble
 
     look_only = dry or name in QUESTIONS
-    loaded = load(file, profile=options.pop("profile", ""))
-    session = Session(loaded, emit=emit, jobs=options.pop("jobs", 0), look_only=look_only)
+    profile, jobs = options.pop("profile", ""), options.pop("jobs", 0)
+    crew = assemble(file, profile=profile, emit=emit, jobs=jobs, look_only=look_only)
     select = tuple(options.pop("select", None) or ())
     if name in STAGES and not dry:
         from goctl.release.run import Request, release
 
-        stages = session.config.release.stages if name == "release" else (name,)
-        release(session, Request(task=name, stages=stages, select=select))
+        release(crew, Request(task=name, select=select))
         return None
     from goctl.release import answers
 
     if name in STAGES or name == "plan":
-        stages = session.config.release.stages if name in ("release", "plan") else (name,)
-        answers.plan(session, select, stages)
+        answers.plan(crew, select, "release" if name == "plan" else name)
         return None
     if name == "explain":
-        answers.explain(session, select)
+        answers.explain(crew, select)
         return None
     if name == "config":
-        answers.config(session)
+        answers.config(crew)
         return None
     from goctl.release import chores
 
-    chores.CHORES[name](session, dry=dry, **options)
+    chores.run(crew, name, dry=dry, **options)
     return None
 
 

@@ -32,7 +32,7 @@ DESTINATIONS = "goctl.destinations"
 
 
 class Binary(msgspec.Struct, frozen=True, tag="binary", rename="kebab"):
-    """A program. `path` is the file's, relative to the project's folder, with forward slashes."""
+    """A program. `path` is the file's, relative to `Host.root`, with forward slashes."""
 
     path: str
     digest: Digest
@@ -144,7 +144,7 @@ class Host(Protocol):
 
     @property
     def root(self) -> Path:
-        """The folder of goctl.toml; every relative path counts from it."""
+        """The folder of goctl.toml, in a workspace that of the workspace's; every relative path counts from it."""
         ...
 
     @property
@@ -154,7 +154,12 @@ class Host(Protocol):
 
     @property
     def dist(self) -> Path:
-        """Where programs are left: `dist/TARGET/PLATFORM/NAME`."""
+        """Where the project's programs are left: `dist/TARGET/PLATFORM/NAME`."""
+        ...
+
+    @property
+    def output(self) -> Path:
+        """The folder that holds nothing but what was made: `dist`, or in a workspace what all projects have theirs in."""
         ...
 
     @property

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NamedTuple
 
 from invoke.collection import Collection
 from invoke.context import Context
+from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 _SELECT = "what to do: project:target@platform with globs; may be repeated"
@@ -41,6 +44,7 @@ _SIMPLE = {
     "base.update": "look base images up anew and note them in goctl.lock",
     "clean": "remove dist/ and what goctl remembers of this project",
 }
+_CHECK = "change nothing, and fail where something would change"
 _CHECKING = {
     "mod.tidy": "bring go.mod and go.sum in line with the code",
     "mod.vendor": "copy the modules into vendor/",
@@ -48,56 +52,144 @@ _CHECKING = {
 
 
 def namespace(path: str | Path = "goctl.toml") -> Collection:
-    """The tasks of the project that a goctl.toml describes.
+    """The tasks of the project that a goctl.toml describes; of a workspace, with a sub-collection for each project in it.
 
     `path` counts from the folder of the tasks.py that calls. The file is read when a task runs, so `invoke --list` works
-    whatever it holds.
+    whatever it holds; to name a workspace's projects, as much of the files is read as can be.
     """
-    caller = sys._getframe(1).f_globals.get("__file__")  # noqa: SLF001 - who calls is what the path counts from
+    file = _beside(sys._getframe(1), path)  # noqa: SLF001 - who calls is what the path counts from
+    made = _collection(file, "")
+    for name, member in _members(file).items():
+        # A project that is called like a task keeps out of its way.
+        free = name if name not in made.tasks and name not in made.collections else f"project-{name}"
+        made.add_collection(_collection(member, ""), name=free)
+    return made
+
+
+def collection(path: str | Path = "goctl.toml", *, profile: str = "") -> Collection:
+    """The tasks of a goctl.toml, to be added to another collection under any name, and twice if need be:
+
+    ns.add_collection(goctl.collection("services/api/goctl.toml", profile="staging"), "staging")
+
+    `path` counts from the calling file's folder; `profile` is what its tasks use unless they are told another.
+    """
+    return _collection(_beside(sys._getframe(1), path), profile)  # noqa: SLF001 - as in namespace
+
+
+def _beside(frame: FrameType, path: str | Path) -> Path:
+    caller = frame.f_globals.get("__file__")
     folder = Path(caller).resolve().parent if caller else Path.cwd()
-    return _collection(folder / path)
+    return folder / path
 
 
-def _collection(file: Path) -> Collection:
-    made = Collection()
+def _members(file: Path) -> dict[str, Path]:
+    """A workspace's projects by name; none where the file is none, or cannot be read."""
+    try:
+        if b"workspace" not in file.read_bytes():
+            return {}
+    except OSError:
+        return {}
+    from goctl.config.members import member_files, name_of, peek
+
+    files = member_files(file.parent, peek(file))
+    return {name_of(member, peek(member)): member for member in reversed(files)}
+
+
+class _Shared(Collection):
+    """A collection that invoke need not copy: nothing in it changes once it is made."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Shared:
+        return self
+
+    def transform(self, name: str) -> str:
+        # invoke goes through each name letter by letter; those of goctl's tasks hold no underscores to begin with.
+        return super().transform(name) if "_" in name else name
+
+
+def _collection(file: Path, profile: str) -> Collection:
+    made = _Shared()
     groups: dict[str, Collection] = {}
-    for name, task in _tasks(file).items():
+    for name, task in _tasks(file, profile).items():
         group, _, short = name.rpartition(".")
         if group:
-            groups.setdefault(group, Collection(group)).add_task(task, name=short)
+            groups.setdefault(group, _Shared(group)).add_task(task, name=short)
         else:
             made.add_task(task, name=name)
-    for collection in groups.values():
-        made.add_collection(collection)
+    for inner in groups.values():
+        made.add_collection(inner)
     made.configure(DEFAULTS)
     return made
 
 
-def _tasks(file: Path) -> dict[str, Task[Any]]:
-    tasks = {name: _stage(file, name, words) for name, words in _STAGES.items()}
-    tasks |= {name: _simple(file, name, words) for name, words in _SIMPLE.items()}
-    tasks["plan"] = _plan(file)
-    tasks["explain"] = _explain(file)
-    tasks |= {name: _checking(file, name, words) for name, words in _CHECKING.items()}
-    tasks["mod.why"] = _why(file)
-    return tasks
+def _tasks(file: Path, profile: str = "") -> dict[str, Task[Any]]:
+    return {name: _Task(kind, file, name, profile) for name, kind in _KINDS.items()}
+
+
+class _Kind(NamedTuple):
+    """What tasks of one name share: the words, options and help that `--list` and `--help` show."""
+
+    words: str
+    options: Signature
+    help: dict[str, str]
+    iterable: tuple[str, ...] = ()
+    positional: tuple[str, ...] = ()
+
+
+class _Option(Argument):
+    """An option with a short name for itself: invoke writes all of them out for its debug log, read or not."""
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+_OPTIONS: dict[str, list[Argument]] = {}
 
 
 class _Task(Task[Any]):
-    """A task that equals itself alone. invoke takes tasks of one name and one code for the same, and runs one of them:
-    those of two projects in one process differ only in the file they close over.
+    """One task of one goctl.toml. It equals itself alone: invoke takes tasks of one name and one code for the same, and runs
+    one of them.
+
+    A workspace has hundreds of them, so that what is the same for all is made once.
     """
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
+    def __init__(self, kind: _Kind, file: Path, name: str, profile: str) -> None:
+        def body(context: Context, **options: Any) -> None:
+            _call(context, file, name, profile, options)
 
-def _task(body: Callable[..., None], name: str, words: str, help: dict[str, str], **more: Any) -> Task[Any]:
-    body.__doc__ = f"{words[0].upper()}{words[1:]}."
-    return _Task(body, name=name.rpartition(".")[2], auto_shortflags=False, help=help, **more)
+        body.__doc__ = f"{kind.words[0].upper()}{kind.words[1:]}."
+        self._kind = kind
+        self._whole_name = name
+        super().__init__(
+            body,
+            name=name.rpartition(".")[2],
+            auto_shortflags=False,
+            help=dict(kind.help),
+            iterable=kind.iterable,
+            positional=kind.positional,
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Task:
+        return self
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """The options as the parser has them; it copies what it fills in, so that tasks of one kind can share theirs."""
+        if self._whole_name not in _OPTIONS:
+            made = super().get_arguments(ignore_unknown_help)
+            for argument in made:
+                argument.__class__ = _Option
+            _OPTIONS[self._whole_name] = made
+        return _OPTIONS[self._whole_name]
+
+    def argspec(self, body: Callable[..., Any]) -> Signature:
+        """The options without the context, as invoke asks for them."""
+        del body
+        return self._kind.options
 
 
-def _call(context: Context, file: Path, name: str, **options: Any) -> None:
+def _call(context: Context, file: Path, name: str, profile: str, options: dict[str, Any]) -> None:
     # invoke keeps Python from writing bytecode, so that a tasks.py leaves no folder behind. It is loaded by now, and where
     # an installer compiled nothing (uv, an editable install), every run would compile goctl and its packages anew.
     before = sys.dont_write_bytecode
@@ -105,52 +197,46 @@ def _call(context: Context, file: Path, name: str, **options: Any) -> None:
     try:
         from goctl.commands import command
 
-        command(file, name, dry=bool(context.config.run.dry), defaults=dict(context.config.goctl), **options)
+        defaults = dict(context.config.goctl)
+        command(
+            file,
+            name,
+            dry=bool(context.config.run.dry),
+            defaults=defaults | ({"profile": profile} if profile else {}),
+            **options,
+        )
     finally:
         sys.dont_write_bytecode = before
 
 
-def _stage(file: Path, name: str, words: str) -> Task[Any]:
-    def body(context, select=None, profile="", jobs=0, json=False):  # type: ignore[no-untyped-def]
-        _call(context, file, name, select=select, profile=profile, jobs=jobs, json=json)
-
-    return _task(body, name, words, _STAGE, iterable=["select"])
+def _options(**defaults: Any) -> Signature:
+    return Signature([Parameter(name, Parameter.KEYWORD_ONLY, default=value) for name, value in defaults.items()])
 
 
-def _simple(file: Path, name: str, words: str) -> Task[Any]:
-    def body(context, profile="", json=False):  # type: ignore[no-untyped-def]
-        _call(context, file, name, profile=profile, json=json)
-
-    return _task(body, name, words, _COMMON)
-
-
-def _plan(file: Path) -> Task[Any]:
-    def body(context, select=None, profile="", json=False):  # type: ignore[no-untyped-def]
-        _call(context, file, "plan", select=select, profile=profile, json=json)
-
-    words = "print the plan: steps, keys, inputs, what will be skipped and why"
-    return _task(body, "plan", words, _SELECTING, iterable=["select"])
-
-
-def _explain(file: Path) -> Task[Any]:
-    def body(context, target, profile="", json=False):  # type: ignore[no-untyped-def]
-        _call(context, file, "explain", select=(target,), profile=profile, json=json)
-
-    help = {"target": "a target, or project:target@platform with globs", **_COMMON}
-    return _task(body, "explain", "say why a target would be rebuilt", help, positional=["target"])
-
-
-def _checking(file: Path, name: str, words: str) -> Task[Any]:
-    def body(context, check=False, profile="", json=False):  # type: ignore[no-untyped-def]
-        _call(context, file, name, check=check, profile=profile, json=json)
-
-    help = {"check": "change nothing, and fail where something would change", **_COMMON}
-    return _task(body, name, words, help)
-
-
-def _why(file: Path) -> Task[Any]:
-    def body(context, package, profile="", json=False):  # type: ignore[no-untyped-def]
-        _call(context, file, "mod.why", package=package, profile=profile, json=json)
-
-    help = {"package": "the import path of a package, or a module", **_COMMON}
-    return _task(body, "mod.why", "say which imports lead to a package or module", help, positional=["package"])
+_PLAIN = {"profile": "", "json": False}
+_KINDS = {
+    **{name: _Kind(words, _options(select=None, jobs=0, **_PLAIN), _STAGE, ("select",)) for name, words in _STAGES.items()},
+    **{name: _Kind(words, _options(**_PLAIN), _COMMON) for name, words in _SIMPLE.items()},
+    **{
+        name: _Kind(words, _options(check=False, **_PLAIN), {"check": _CHECK, **_COMMON})
+        for name, words in _CHECKING.items()
+    },
+    "plan": _Kind(
+        "print the plan: steps, keys, inputs, what will be skipped and why",
+        _options(select=None, **_PLAIN),
+        _SELECTING,
+        ("select",),
+    ),
+    "explain": _Kind(
+        "say why a target would be rebuilt",
+        _options(target=Parameter.empty, **_PLAIN),
+        {"target": "a target, or project:target@platform with globs", **_COMMON},
+        positional=("target",),
+    ),
+    "mod.why": _Kind(
+        "say which imports lead to a package or module",
+        _options(package=Parameter.empty, **_PLAIN),
+        {"package": "the import path of a package, or a module", **_COMMON},
+        positional=("package",),
+    ),
+}

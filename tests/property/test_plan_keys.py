@@ -95,7 +95,8 @@ Change = tuple[Any, set[str]]
 CONFIG: dict[type, dict[str, Change]] = {
     Config: {
         "schema": (1, NOTHING),
-        "project": (model.Project(name="other", version="7"), NOTHING),
+        "project": (model.Project(name="other", version="7", needs=("auth",)), NOTHING),
+        "workspace": (model.Workspace(members=("services/*",)), NOTHING),
         "go": (model.Go(env={"GOEXPERIMENT": "x"}), COMPILES),
         "platforms": (Platforms(settings={"linux/amd64": PlatformSettings(env={"A": "b"})}), COMPILES),
         "targets": ({}, NOTHING),  # field by field, below

@@ -20,7 +20,7 @@ def step(name: str, platform: str, group: str = "", file_name: str = "") -> Comp
     return CompileStep(
         id=f"compile:{name}@{platform}{group}", title=name, package=f"./cmd/{name}", import_path=f"example.com/cmd/{name}",
         file_name=file_name or name, platform=Platform.parse(platform), flags=(), env=(), group=platform + group,
-        targets=(name,), input=None, fields={},
+        targets=(name,), outputs=(f"dist/{name}",), input=None, fields={},
     )  # fmt: skip
 
 

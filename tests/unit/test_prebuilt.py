@@ -64,6 +64,7 @@ def compile_step(platform: str = "linux/arm/v7", targets: tuple[str, ...] = ("ap
         env=(),
         group="g",
         targets=targets,
+        outputs=tuple(f"dist/{target}/{Platform.parse(platform).slug}/api" for target in targets),
         input=None,
         fields={},
     )

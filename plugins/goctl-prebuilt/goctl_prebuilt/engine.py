@@ -67,13 +67,15 @@ class PrebuiltEngine:
         return Outcome(step.id, artifact, failed, time.perf_counter() - started)
 
     def _take(self, step: CompileStep) -> Binary:
-        taken = [self._place(self._source(step, target), step, target) for target in step.targets]
+        pairs = zip(step.targets, step.outputs, strict=True)
+        taken = [self._place(self._source(step, target), output) for target, output in pairs]
         if len({binary.digest for binary in taken}) != 1:
             raise BuildError(f"{step.title}: its targets have different programs: {', '.join(step.targets)}")
         return taken[0]
 
     def _source(self, step: CompileStep, target: str) -> Path:
-        values = {"target": target, "platform": step.platform.slug, "name": step.file_name}
+        # In a workspace targets are told with their project: the template's {target} is the target alone.
+        values = {"target": target.rpartition(":")[2], "platform": step.platform.slug, "name": step.file_name}
         relative = _NAME.sub(lambda found: values[found[1]], self._template)
         path = inside(self._host.root, relative, what="engines.prebuilt.path")
         if not path.is_file():
@@ -82,9 +84,9 @@ class PrebuiltEngine:
             )
         return path
 
-    def _place(self, source: Path, step: CompileStep, target: str) -> Binary:
-        """Copies a program to `dist/TARGET/PLATFORM/NAME`; its digest is that of what was copied, read once."""
-        home = self._host.dist / target / step.platform.slug / step.file_name
+    def _place(self, source: Path, output: str) -> Binary:
+        """Copies a program to where the step wants it; its digest is that of what was copied, read once."""
+        home = self._host.root / output
         with storage_errors(str(home)):
             home.parent.mkdir(parents=True, exist_ok=True)
             self._host.scratch.mkdir(parents=True, exist_ok=True)
@@ -97,7 +99,7 @@ class PrebuiltEngine:
                 replace(beside, home)
         finally:
             Path(beside).unlink(missing_ok=True)
-        return Binary(home.relative_to(self._host.root).as_posix(), digest, size)
+        return Binary(output, digest, size)
 
     def _copy(self, source: Path, write: Callable[[bytes], object]) -> tuple[Digest, int]:
         made, size = hashlib.sha256(), 0

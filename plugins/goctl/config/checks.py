@@ -9,6 +9,7 @@ from pathlib import Path
 
 from goctl.config.convert import Problems, suggestion
 from goctl.config.flags import check_environment, check_flags
+from goctl.config.members import is_pattern, matches
 from goctl.config.model import Config, Image, ImageDefaults, Registry, Target
 from goctl.config.template import names
 from goctl.values import ImageRef, Platform, is_host, is_repository, is_tag
@@ -24,6 +25,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def check(config: Config, root: Path, problems: Problems) -> None:
     """Adds a problem for everything in a configuration that cannot be carried out. Starts and reads nothing."""
     check_name(config.project.name or "x", ("project", "name"), problems)
+    _workspace(config, root, problems)
     _inside(config.go.directory, ("go", "directory"), root, problems)
     _inside(config.release.dist, ("release", "dist"), root, problems, below=True)
     check_environment(config.go.env, ("go", "env"), problems)
@@ -47,6 +49,22 @@ def check(config: Config, root: Path, problems: Problems) -> None:
     for name, registry in config.registries.items():
         _registry(name, registry, root, problems)
     _publish(config, problems)
+
+
+def _workspace(config: Config, root: Path, problems: Problems) -> None:
+    for setting in ("members", "exclude"):
+        for pattern in getattr(config.workspace, setting):
+            where = ("workspace", setting)
+            if not is_pattern(pattern):
+                problems.add(
+                    where, f"{pattern!r} is no pattern of folders below this one", expected='text like "services/*"'
+                )
+            elif setting == "members" and not matches(root, pattern):
+                problems.add(
+                    where, f"no folder that {pattern!r} names has a goctl.toml", hint="write one, or mend the pattern"
+                )
+    for name in config.project.needs:
+        check_name(name, ("project", "needs"), problems)
 
 
 def _target(name: str, target: Target, root: Path, problems: Problems) -> None:

@@ -1,21 +1,25 @@
-"""What a configuration is made of, nearest last: its file, a profile, the environment; and where each setting came from."""
+"""What a configuration is made of, nearest last: the workspace's file, its own, their profiles, the environment; and where
+each setting came from."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from goctl.config.convert import known_fields, words
 from goctl.config.lines import index
-from goctl.config.model import Go, ImageDefaults, Platforms, Project, Publish, Release
+from goctl.config.members import inherited
+from goctl.config.model import Go, ImageDefaults, Platforms, Project, Publish, Release, Workspace
 from goctl.errors import Location
 
 #: The tables that have fixed settings.
 FIXED: dict[str, type[msgspec.Struct]] = {
+    "workspace": Workspace,
     "project": Project,
     "go": Go,
     "image": ImageDefaults,
@@ -25,7 +29,9 @@ FIXED: dict[str, type[msgspec.Struct]] = {
 
 
 class Origin(NamedTuple):
-    """Where a value came from: default, discovered, file, profile or environment; `name` is the profile's or variable's."""
+    """Where a value came from: default, discovered, workspace (its file), file, profile or environment; `name` is the
+    profile's or the variable's.
+    """
 
     kind: str
     location: Location | None = None
@@ -37,17 +43,30 @@ class Origin(NamedTuple):
 
 
 class Source:
-    """The layers of one configuration."""
+    """The layers of one configuration. `above` holds those of the workspace that it is a member of."""
 
-    def __init__(self, shown: str, text: str, raw: dict[str, Any], profile: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        file: Path,
+        shown: str,
+        text: str,
+        raw: dict[str, Any],
+        profile: str,
+        environment: Mapping[str, str],
+        above: Source | None = None,
+    ) -> None:
+        self.file = file
         self.shown = shown
         self.raw = raw
         self.profile = profile
+        self.above = above
         self._text = text
         overlay = profiles_of(raw).get(profile, {}) if profile else {}
         self.overlay = overlay if isinstance(overlay, dict) else {}
         self.variables = _from_environment(environment)
         self.discovered: set[str] = set()
+        #: What was found out for settings that nobody made.
+        self.defaults: dict[tuple[str, str], str] = {}
         #: Platforms as the file spells them, by their own spelling.
         self.spellings: dict[str, str] = {}
 
@@ -55,9 +74,22 @@ class Source:
     def _lines(self) -> dict[tuple[str, ...], tuple[int, int]]:
         return index(self._text)
 
+    @cached_property
+    def _inherited(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the workspace's file and its profile say for its members."""
+        if self.above is None:
+            return {}, {}
+        return inherited(self.above.raw), inherited(self.above.overlay)
+
     def tree(self, profile: Mapping[str, Any]) -> dict[str, Any]:
         """All layers merged, with another profile's if need be."""
-        merged = _merge({name: value for name, value in self.raw.items() if name != "profiles"}, profile)
+        merged, overlay = self._inherited
+        merged = _merge(merged, {name: value for name, value in self.raw.items() if name != "profiles"})
+        merged = _merge(_merge(merged, overlay), profile)
+        for (name, key), found in self.defaults.items():
+            # A table of the wrong type is for the loader to refuse.
+            if isinstance(merged.setdefault(name, {}), dict):
+                merged[name] = {key: found, **merged[name]}
         for path, (_, value) in self.variables.items():
             here = merged
             for part in path[:-1]:
@@ -73,36 +105,53 @@ class Source:
         path = self._spelled(path)
         if path in self.variables:
             return Location(self.variables[path][0])
-        prefixes: list[tuple[str, ...]] = [("profiles", profile), ()] if profile else [()]
         for depth in range(len(path), 0, -1):
             # What a target's image does not say stands in [image].
-            inherited = [("image", *path[3:depth])] if path[:1] == ("targets",) and path[2:3] == ("image",) else []
-            for one in [path[:depth], *(inherited if depth > 3 else [])]:
-                for prefix in prefixes:
-                    found = self._lines.get((*prefix, *one))
-                    if found is not None:
-                        return Location(self.shown, found[0])
+            inherits = [("image", *path[3:depth])] if path[:1] == ("targets",) and path[2:3] == ("image",) else []
+            for one in [path[:depth], *(inherits if depth > 3 else [])]:
+                found = self.line(one, profile)
+                if found is not None:
+                    return found
         return Location(self.shown, self._lines.get(("profiles", profile), (1, 0))[0] if profile else 1)
+
+    def line(self, path: tuple[str, ...], profile: str) -> Location | None:
+        """Where exactly this path stands, in the profile or outside of it, here or in the workspace's file."""
+        for prefix in [("profiles", profile), ()] if profile else [()]:
+            found = self._lines.get((*prefix, *path))
+            if found is not None:
+                return Location(self.shown, found[0])
+        if self.above is not None and any(_has(tree, path) for tree in self._inherited):
+            return self.above.line(path, profile)
+        return None
 
     def _spelled(self, path: tuple[str, ...]) -> tuple[str, ...]:
         if path[:1] == ("platforms",) and path[1:]:
             return ("platforms", self.spellings.get(path[1], path[1]), *path[2:])
         return path
 
+    def says(self, path: tuple[str, ...]) -> bool:
+        """Whether this file itself, or its profile, holds the setting."""
+        return _has(self.overlay, path) or _has(self.raw, path)
+
     def origin(self, path: tuple[str, ...]) -> Origin:
         """The nearest layer that says it."""
         path = self._spelled(path)
         if path in self.variables:
             return Origin("environment", None, self.variables[path][0])
-        if _has(self.overlay, path):
+        file, overlay = self._inherited
+        if _has(self.overlay, path) or _has(overlay, path):
             return Origin("profile", self.place(path), self.profile)
         if _has(self.raw, path):
             return Origin("file", self.place(path, ""))
+        if _has(file, path):
+            return Origin("workspace", self.place(path, ""))
         if path[:1] == ("targets",) and path[2:3] == ("image",) and path[3:]:
             # What a target's image does not say, [image] does.
             above = self.origin(("image", *path[3:]))
             return above if above.kind != "default" else Origin("default")
-        if path[:2] in {("targets", name) for name in self.discovered} and path[2:] in ((), ("packages",)):
+        if path in self.defaults or (
+            path[:2] in {("targets", name) for name in self.discovered} and path[2:] in ((), ("packages",))
+        ):
             return Origin("discovered")
         return Origin("default")
 
@@ -136,7 +185,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, ...], t
     if not wanted:
         return {}
     found: dict[tuple[str, ...], tuple[str, Any]] = {}
-    sections: dict[str, type[msgspec.Struct]] = {**FIXED, "platforms": Platforms}
+    # Which projects there are is read by those who only list tasks, too, and they look at files alone.
+    sections = {name: kind for name, kind in FIXED.items() if name != "workspace"} | {"platforms": Platforms}
     for section, kind in sections.items():
         for key, field in known_fields(kind).items():
             variable = f"GOCTL_{section}_{key}".upper().replace("-", "_")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from goctl.config import checks
+from goctl.config import checks, members
 from goctl.config.convert import EnoughProblems, Problems, known_fields, suggestion, table, tables
 from goctl.config.discover import discover
 from goctl.config.layers import FIXED, Origin, Source, profiles_of
@@ -22,6 +21,7 @@ from goctl.config.model import (
     Platforms,
     PlatformSettings,
     Registry,
+    Release,
     Target,
 )
 from goctl.config.read import read
@@ -35,52 +35,95 @@ _MORE = Problem("there may be more problems: the search ended here", hint="mend 
 
 
 class Loaded:
-    """A configuration, its file, the folder all paths count from, and where each setting came from."""
+    """A configuration, its file, the folder all paths count from, and where each setting came from.
 
-    def __init__(self, config: Config, file: Path, source: Source) -> None:
+    `root` is the workspace's folder for a member, else the file's own; `folder` is the file's from there, empty for its own.
+    `output` is the folder that holds nothing but what was made: `release.dist`, or what the members of a workspace share.
+    """
+
+    def __init__(self, config: Config, file: Path, root: Path, source: Source, output: str) -> None:
         self.config = config
         self.file = file
-        self.root = file.parent
-        self._source = source
+        self.root = root
+        self.output = output
+        self.folder = "" if file.parent == root else file.parent.relative_to(root).as_posix()
+        self.source = source
+
+    @property
+    def is_member(self) -> bool:
+        return self.source.above is not None
+
+    def with_config(self, config: Config) -> Loaded:
+        """The same file with another configuration in its place."""
+        return Loaded(config, self.file, self.root, self.source, self.output)
 
     def origin(self, *path: str) -> Origin:
         """Where the value at a path came from, as `origin("targets", "api", "stamp")`."""
-        return self._source.origin(path)
+        return self.source.origin(path)
 
     def place(self, *path: str) -> Location:
         """The line of the value at a path, or of the table that should hold it."""
-        return self._source.place(path)
+        return self.source.place(path)
 
 
-def load(path: Path, *, profile: str = "", environment: Mapping[str, str] = os.environ) -> Loaded:
-    """Reads a goctl.toml. Raises ConfigError with every problem that it has, each with file, line and what to do."""
+def load(
+    path: Path,
+    *,
+    profile: str = "",
+    environment: Mapping[str, str] = os.environ,
+    lenient: bool = False,
+    above: Loaded | None = None,
+) -> Loaded:
+    """Reads a goctl.toml, and that of the workspace which it is a member of. Raises ConfigError with every problem that it
+    has, each with file, line and what to do. With `lenient`, a profile that it does not know leaves it as it is; `above`
+    is the workspace where that is loaded already.
+    """
     path = Path(os.path.abspath(path))
-    shown = _shown(path)
-    raw, text = read(path, shown)
-    profiles = profiles_of(raw)
-    if profile and profile not in profiles:
+    source, root = _layers(path, profile, environment, above.source if above is not None else None)
+    profiles = profiles_of(source.raw)
+    known = {**profiles, **(profiles_of(source.above.raw) if source.above is not None else {})}
+    if profile and profile not in known and not lenient:
         raise ConfigError(
             f"there is no profile {profile!r}",
-            location=Location(shown),
-            hint=suggestion(profile, profiles) if profiles else "this file has no [profiles]",
+            location=Location(source.shown),
+            hint=suggestion(profile, known) if known else "this file has no [profiles]",
         )
-    source = Source(shown, text, raw, profile, environment)
     problems = Problems()
     config = None
     try:
-        _check_profiles(raw, problems)
-        config = _convert(source.tree(source.overlay), path.parent, source, problems)
+        _check_profiles(source.raw, problems)
+        config = _convert(source.tree(source.overlay), root, source, problems)
     except EnoughProblems:
         raise ConfigError([*problems.located(source.place), _MORE]) from None
+    output = ""
     if config is not None:
-        config = _complete(config, source.tree(source.overlay), path.parent, source)
+        shared = _shared_output(config, source)
+        output = shared or config.release.dist
+        config = _complete(config, path.parent, root, source, shared)
     located = problems.located(source.place)
     for name, overlay in profiles.items():
         if name != profile and isinstance(overlay, dict) and len(profiles) <= MOST_PROFILES:
-            located += _profile_problems(source, name, overlay, path.parent, problems)
+            located += _profile_problems(source, name, overlay, root, problems)
     if located or config is None:
         raise ConfigError(sorted(located, key=lambda problem: problem.location or Location("")))
-    return Loaded(config, path, source)
+    return Loaded(config, path, root, source, output)
+
+
+def _layers(path: Path, profile: str, environment: Mapping[str, str], above: Source | None) -> tuple[Source, Path]:
+    """The layers of a file, and the folder that its paths count from."""
+    shown = _shown(path)
+    raw, text = read(path, shown)
+    if above is None:
+        top = members.top_file(path)
+        if top is None:
+            return Source(path, shown, text, raw, profile, environment), path.parent
+        raw_top, text_top = read(top, _shown(top))
+        above = Source(top, _shown(top), text_top, raw_top, profile, environment)
+    root = above.file.parent
+    anchor = members.Anchor(root, path.parent.relative_to(root).as_posix())
+    source = Source(path, shown, text, anchor.file(raw), profile, environment, above)
+    source.defaults["go", "directory"] = anchor.module
+    return source, root
 
 
 def _check_profiles(raw: dict[str, Any], problems: Problems) -> None:
@@ -147,31 +190,67 @@ def _convert(tree: dict[str, Any], root: Path, source: Source, problems: Problem
     parts["engines"] = _plain_tables(tree.get("engines", {}), ("engines",), problems)
     parts["profiles"] = {name: value for name, value in profiles_of(source.raw).items() if isinstance(value, dict)}
     config = Config(**{name: value for name, value in parts.items() if value is not None})
+    if source.above is not None and "workspace" in source.raw:
+        problems.add(("workspace",), "a member of a workspace cannot be one", hint="move it to the file above")
     checks.check(config, root, problems)
     return config if len(problems.found) == before else None
 
 
-def _complete(config: Config, tree: dict[str, Any], root: Path, source: Source) -> Config:
-    """What a file need not say: the project's name, its targets, a registry, repositories."""
-    changes: dict[str, Any] = {}
-    if not config.project.name:
-        name = re.sub(r"[^a-z0-9._-]+", "-", root.name.lower()).strip("._-") or "project"
-        changes["project"] = msgspec.structs.replace(config.project, name=name)
+def _complete(config: Config, folder: Path, root: Path, source: Source, shared: str) -> Config:
+    """What a file need not say: the project's name, its targets, a registry, repositories, and its place in the folder
+    that it shares with others.
+    """
+    name = config.project.name or members.folder_name(folder)
+    changes: dict[str, Any] = {"project": msgspec.structs.replace(config.project, name=name)}
     targets = config.targets
-    if "targets" not in tree:
+    # A workspace's file is a project too where it declares targets; else it only holds others.
+    if "targets" not in source.tree(source.overlay) and not config.workspace.members:
         image = Image(**{field: getattr(config.image, field) for field in ImageDefaults.__struct_fields__})
-        found = discover(Path(os.path.normpath(root / config.go.directory)))
+        found = _discover(config, folder, root, source)
         targets = {name: msgspec.structs.replace(target, image=image) for name, target in found.items()}
         source.discovered.update(targets)
+    is_member = source.above is not None
     changes["targets"] = {
-        name: msgspec.structs.replace(target, image=msgspec.structs.replace(target.image, repository=name))
+        one: msgspec.structs.replace(target, image=msgspec.structs.replace(target.image, repository=repository))
         if isinstance(target.image, Image) and not target.image.repository
         else target
-        for name, target in targets.items()
+        for one, target in targets.items()
+        # In a workspace, targets of several projects may well have one name.
+        for repository in [f"{name}/{one}" if is_member and one != name else one]
     }
     if not config.registries:
         changes["registries"] = {"local": Registry(url=f"oci-layout:{config.release.dist}/images")}
+    if shared:
+        changes["release"] = msgspec.structs.replace(config.release, dist=f"{shared}/{name}")
     return msgspec.structs.replace(config, **changes)
+
+
+def _shared_output(config: Config, source: Source) -> str:
+    """The folder that members of a workspace share for what they make; empty for a project that has one of its own."""
+    if source.above is None:
+        return ""
+    if ("release", "dist") in source.variables:
+        return config.release.dist
+    if source.says(("release", "dist")):
+        return ""
+    release = source.above.tree(source.above.overlay).get("release", {})
+    dist = release.get("dist") if isinstance(release, dict) else None
+    return dist if isinstance(dist, str) and dist else Release().dist
+
+
+def _discover(config: Config, folder: Path, root: Path, source: Source) -> dict[str, Target]:
+    """Targets of a file that declares none: below go.directory, or for a member of a larger module below its own folder."""
+    module = Path(os.path.normpath(root / config.go.directory))
+    if source.above is None or module.is_relative_to(folder):
+        return discover(module)
+    member = folder.relative_to(root).as_posix()
+    directory = module.relative_to(root).as_posix() if module.is_relative_to(root) else config.go.directory
+    return {
+        name: msgspec.structs.replace(
+            target, packages=tuple(members.moved(pattern, member, directory) for pattern in target.packages)
+        )
+        for name, target in discover(folder).items()
+    }
 
 
 def _platforms(raw: Any, source: Source, problems: Problems) -> Platforms | None:

@@ -49,6 +49,24 @@ class Project(Table, frozen=True):
             examples=["shop/"],
         ),
     ] = ""
+    needs: Annotated[
+        Strings, _doc("Other projects of the workspace, by name, that are released before it.", examples=[["auth"]])
+    ] = ()
+
+
+class Workspace(Table, frozen=True):
+    """Several projects in one repository. Members have the tables of this file, but for project, targets and workspace, as
+    defaults of theirs; their programs are left in a folder of their own below this file's `release.dist`.
+    """
+
+    members: Annotated[
+        Strings,
+        _doc(
+            "Folders with a goctl.toml each, as patterns (`*`, `**`) from this one.",
+            examples=[["services/*", "tools/**"]],
+        ),
+    ] = ()
+    exclude: Annotated[Strings, _doc("Patterns of folders that are no members.", examples=[["services/old-*"]])] = ()
 
 
 class Go(Table, frozen=True):
@@ -216,6 +234,7 @@ class Config(Table, frozen=True):
     """The whole file."""
 
     schema: Annotated[Literal[1], _doc("The version of this format.")] = 1
+    workspace: Workspace = Workspace()
     project: Project = Project()
     go: Go = Go()
     platforms: Platforms = Platforms()

@@ -148,7 +148,7 @@ class _Build:
 
     def _seed(self, step: CompileStep) -> None:
         """Links the program of the last run in, when it is still what was compiled."""
-        path = self._home(step, step.targets[0])
+        path = self._host.root / step.outputs[0]
         digest = self._ledger.untouched(path)
         if digest is None:
             return
@@ -219,11 +219,11 @@ class _Build:
             self._place(step, made)
         except GoctlError as error:
             return Outcome(step.id, error=error, seconds=time.perf_counter() - self._started)
-        path = self._home(step, step.targets[0]).relative_to(self._host.root).as_posix()
-        return Outcome(step.id, Binary(path, digest, found.st_size), seconds=time.perf_counter() - self._started)
+        binary = Binary(step.outputs[0], digest, found.st_size)
+        return Outcome(step.id, binary, seconds=time.perf_counter() - self._started)
 
     def _place(self, step: CompileStep, made: Path) -> None:
-        first, *others = (self._home(step, target) for target in step.targets)
+        first, *others = (self._host.root / output for output in step.outputs)
         with storage_errors(str(first)):
             first.parent.mkdir(parents=True, exist_ok=True)
             replace(made, first)
@@ -234,9 +234,6 @@ class _Build:
                 # A copy, not a link: a person who edits one target's program must not edit the other's.
                 shutil.copy2(first, beside)
                 replace(beside, other)
-
-    def _home(self, step: CompileStep, target: str) -> Path:
-        return self._host.dist / target / step.platform.slug / step.file_name
 
     def _failures(self, completed: Completed) -> Iterator[Outcome]:
         seconds = time.perf_counter() - self._started

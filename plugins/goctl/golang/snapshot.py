@@ -225,7 +225,7 @@ def _snapshot(
     works = {effective("GOWORK", child_environment(host.config.go, dict(key.env))) for key in patterns}
     there, absent = watch.module_files(host.module, local, works)
     everything = [pattern for each in patterns.values() for pattern in each]
-    ignored = str(host.dist)
+    ignored = str(host.output)
     watched = watch.folders(host.module, everything, local, ignored)
     folders = {}
     for folder, kind in watched.items():

@@ -6,6 +6,7 @@ it), image steps, an index step each, and a push step for each registry.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 
@@ -62,6 +63,16 @@ def _environment(config: Config, target: Target, platform: Platform) -> tuple[tu
     return tuple(sorted((config.go.env | (settings.env if settings else {}) | target.env).items()))
 
 
+def unit_of(config: Config) -> str:
+    """The module that a project's programs are compiled in, and a digest of what else [go] says of how. Projects of one unit
+    are listed and compiled together.
+    """
+    go = config.go
+    told = ("toolchain", go.toolchain, "proxy", *go.proxy, "private", *go.private, "env")
+    told += tuple(text for name, value in sorted(go.env.items()) for text in (name, value))
+    return f"{go.directory}#{keys.combine('unit', *told).hex[:12]}"
+
+
 EMBEDDED = "embedded"
 
 
@@ -76,6 +87,7 @@ class _Builder:
         self.indexes: list[AnyStep] = []
         self.pushes: list[AnyStep] = []
         self.skipped: list[Skipped] = []
+        self._dist = posixpath.normpath(config.release.dist.replace("\\", "/"))
         self._ids: set[str] = set()
         # What [go] says of GOFLAGS is in the toolchain's flags already.
         self._counted = {(name, value) for name, value in config.go.env.items() if name == "GOFLAGS"}
@@ -115,7 +127,8 @@ class _Builder:
                 if step is None:
                     step = self._new_compile(target, key, pattern, main, flags, group)
                 if name not in step.targets:
-                    step = msgspec.structs.replace(step, targets=(*step.targets, name))
+                    output = posixpath.join(self._dist, name, platform.slug, step.file_name)
+                    step = msgspec.structs.replace(step, targets=(*step.targets, name), outputs=(*step.outputs, output))
                 self.compiles[slot] = step
                 if step not in steps:
                     steps.append(step)
@@ -164,8 +177,10 @@ class _Builder:
             flags=flags,
             env=env,
             group=group,
+            unit=unit_of(self.config),
             cgo=key.cgo,
             targets=(),
+            outputs=(),
             input=keys.of_fields("compile", fields) if known else None,
             fields=fields,
         )

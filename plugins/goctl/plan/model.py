@@ -16,10 +16,14 @@ from goctl.values import Digest, Platform
 
 
 class Step(msgspec.Struct, frozen=True, tag_field="kind", rename="kebab", kw_only=True):
-    """What all steps have: `id` is unique in a plan and stable between runs; `needs` are the ids of steps before it."""
+    """What all steps have: `id` is unique in a plan and stable between runs; `needs` are the ids of steps before it.
+
+    `project` is named in the plan of a workspace alone; then targets are told as `project:target`.
+    """
 
     id: str
     title: str
+    project: str = ""
     engine: str = "embedded"
     needs: tuple[str, ...] = ()
 
@@ -37,8 +41,9 @@ class CompileStep(Step, frozen=True, tag="compile", kw_only=True):
     """One main package for one platform. The result is a program file.
 
     `flags` are go build's own, in order (`-trimpath`, `-ldflags=...`); `env` is what is set besides the platform's
-    variables; `cgo` is as ListingKey has it; `group` is equal for steps that one `go build` can do together; `targets` are
-    those that want the program.
+    variables; `cgo` is as ListingKey has it; `unit` names the module and settings it is compiled in, `group` is equal for
+    steps of a unit that one `go build` can do together. `targets` are those that want the program, `outputs` the files that
+    will hold it, one for each of them: paths as Binary has them.
     """
 
     package: str
@@ -49,6 +54,8 @@ class CompileStep(Step, frozen=True, tag="compile", kw_only=True):
     env: tuple[tuple[str, str], ...]
     group: str
     targets: tuple[str, ...]
+    outputs: tuple[str, ...]
+    unit: str = ""
     cgo: str = ""
     input: Digest | None
     fields: dict[str, str]

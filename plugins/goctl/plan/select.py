@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -66,33 +66,68 @@ def parse(selections: Iterable[str]) -> tuple[Pattern, ...]:
     return tuple(patterns)
 
 
-def select(config: Config, patterns: tuple[Pattern, ...]) -> dict[str, tuple[Platform, ...]]:
-    """The chosen platforms by target, in goctl.toml's order. Raises ConfigError for a pattern that chooses nothing."""
-    everything = {name: platforms_of(config, target) for name, target in config.targets.items()}
+def select(configs: Mapping[str, Config], patterns: tuple[Pattern, ...]) -> dict[str, dict[str, tuple[Platform, ...]]]:
+    """The chosen platforms by project and target, in the files' order; a project without a chosen target is left out.
+
+    Raises ConfigError for a pattern that chooses nothing.
+    """
+    everything = {
+        project: {name: platforms_of(config, target) for name, target in config.targets.items()}
+        for project, config in configs.items()
+    }
     if not patterns:
         return everything
-    project = config.project.name
-    problems = [
-        _chooses_nothing(pattern, project, everything)
-        for pattern in patterns
-        if not any(pattern.takes(project, name, one) for name, platforms in everything.items() for one in platforms)
-    ]
+    problems = []
+    chosen: dict[str, dict[str, set[Platform]]] = {}
+    for pattern in patterns:
+        taken = [
+            (project, name, one)
+            for project, targets in everything.items()
+            for name, platforms in targets.items()
+            for one in platforms
+            if pattern.takes(project, name, one)
+        ]
+        if not taken:
+            problems.append(_chooses_nothing(pattern, everything))
+        for project, name, one in taken:
+            chosen.setdefault(project, {}).setdefault(name, set()).add(one)
     if problems:
         raise ConfigError(problems)
-    chosen = {
-        name: tuple(one for one in platforms if any(pattern.takes(project, name, one) for pattern in patterns))
-        for name, platforms in everything.items()
+    return {
+        project: {
+            name: tuple(one for one in platforms if one in chosen[project][name])
+            for name, platforms in targets.items()
+            if name in chosen[project]
+        }
+        for project, targets in everything.items()
+        if project in chosen
     }
-    return {name: platforms for name, platforms in chosen.items() if platforms}
 
 
-def _chooses_nothing(pattern: Pattern, project: str, everything: dict[str, tuple[Platform, ...]]) -> Problem:
+def _chooses_nothing(pattern: Pattern, everything: Mapping[str, Mapping[str, tuple[Platform, ...]]]) -> Problem:
     text = f"{pattern.project}:{pattern.target}@{pattern.platform}"
-    if not any(fnmatchcase(name, pattern.target) for name in everything):
-        close = difflib.get_close_matches(pattern.target, list(everything), n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}?" if close else ""
-        return Problem(f"--select {text}: no target is named so", expected=f"one of {', '.join(everything)}", hint=hint)
-    if not fnmatchcase(project, pattern.project):
-        return Problem(f"--select {text}: this project is {project!r}")
-    known = sorted({str(one) for platforms in everything.values() for one in platforms})
-    return Problem(f"--select {text}: no such platform", expected=f"one of {', '.join(known)}")
+    projects = [project for project in everything if fnmatchcase(project, pattern.project)]
+    if not projects and len(everything) == 1:
+        return Problem(f"--select {text}: this project is {next(iter(everything))!r}")
+    if not projects:
+        return Problem(
+            f"--select {text}: no project is named so", expected=_one_of(everything), hint=_near(pattern.project, everything)
+        )
+    names = sorted({name for project in projects for name in everything[project]})
+    if pattern.target in everything and pattern.target not in names:
+        hint = f"{pattern.target!r} is a project: write {pattern.target}:"
+        return Problem(f"--select {text}: no target is named so", hint=hint)
+    if not any(fnmatchcase(name, pattern.target) for name in names):
+        return Problem(f"--select {text}: no target is named so", expected=_one_of(names), hint=_near(pattern.target, names))
+    known = sorted({str(one) for project in projects for platforms in everything[project].values() for one in platforms})
+    return Problem(f"--select {text}: no such platform", expected=_one_of(known))
+
+
+def _one_of(names: Iterable[str]) -> str:
+    known = list(names)
+    return f"one of {', '.join(known[:12])}" + (", ..." if len(known) > 12 else "")
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from goctl.config.model import STAGES
 from goctl.events import Document, Table
 from goctl.plan.model import AnyStep, CompileStep, ImageStep, IndexStep, Plan, PushStep
 from goctl.plan.why import differences
@@ -15,7 +16,7 @@ from goctl.release.known import Known
 from goctl.values import Digest, is_secretive, to_json, without_userinfo
 
 if TYPE_CHECKING:
-    from goctl.release.session import Session
+    from goctl.release.crew import Crew
 
 
 class _Line(msgspec.Struct, frozen=True, rename="kebab"):
@@ -27,11 +28,13 @@ class _Line(msgspec.Struct, frozen=True, rename="kebab"):
     why: str
 
 
-def plan(session: Session, selections: Sequence[str], stages: Sequence[str]) -> None:
-    """Tells the whole plan: steps, keys, inputs, and what will be skipped and why. Touches nothing."""
-    made = run.plan(session, selections)
-    wanted = run.stages_for(stages)
-    lines = [line for line in _judge(session, made) if line.step.stage in wanted]
+def plan(crew: Crew, selections: Sequence[str], task: str) -> None:
+    """Tells the whole plan of a task: steps, keys, inputs, and what will be skipped and why. Touches nothing."""
+    stages = run.stages_of(crew, task)
+    chosen = run.choose(crew, selections)
+    wanted = tuple(stage for stage in STAGES if any(stage in stages[project] for project in chosen))
+    made = run.asked_for(crew, run.plan(crew, chosen), stages)
+    lines = _judge(crew, made)
     data = {
         "project": made.project,
         "version": made.version,
@@ -40,12 +43,12 @@ def plan(session: Session, selections: Sequence[str], stages: Sequence[str]) -> 
         "skipped": made.skipped,
         "unknown": made.unknown,
     }
-    session.emit(Document("plan", _as_text(made, lines, wanted), msgspec.Raw(to_json(data))))
+    crew.first.emit(Document("plan", _as_text(made, lines, wanted), msgspec.Raw(to_json(data))))
 
 
-def _judge(session: Session, made: Plan) -> list[_Line]:
+def _judge(crew: Crew, made: Plan) -> list[_Line]:
     """Each step with its key as far as it can be told, and whether it is known."""
-    known = Known(session)
+    known = Known(crew.first)
     digests: dict[str, Digest] = {}
     lines = []
     for step in made.steps:
@@ -117,22 +120,22 @@ def _inputs(step: AnyStep) -> list[tuple[str, str]]:
             return [("repository", step.repository), ("tags", ", ".join(step.tags))]
 
 
-def explain(session: Session, selections: Sequence[str]) -> None:
+def explain(crew: Crew, selections: Sequence[str]) -> None:
     """Tells, for each step of the chosen targets, what changed since it last ended well."""
-    made = run.plan(session, selections)
-    known = Known(session)
+    made = run.plan(crew, run.choose(crew, selections))
+    known = Known(crew.first)
     rows = []
-    for line in _judge(session, made):
+    for line in _judge(crew, made):
         if not isinstance(line.step, CompileStep | ImageStep):
             continue
-        reasons = ["up to date"] if line.state == "known" else _reasons(session, known, line.step)
+        reasons = ["up to date"] if line.state == "known" else _reasons(crew, known, line.step)
         rows += [(line.step.title if number == 0 else "", reason) for number, reason in enumerate(reasons)]
-    session.emit(Table("explain", ("step", "why"), tuple(rows)))
+    crew.first.emit(Table("explain", ("step", "why"), tuple(rows)))
     for words in made.unknown:
-        session.emit(Table("unknown", ("unknown",), ((words,),)))
+        crew.first.emit(Table("unknown", ("unknown",), ((words,),)))
 
 
-def _reasons(session: Session, known: Known, step: CompileStep | ImageStep) -> list[str]:
+def _reasons(crew: Crew, known: Known, step: CompileStep | ImageStep) -> list[str]:
     before = known.last_fields(step.id)
     if before is None:
         return ["it was never done here"]
@@ -143,7 +146,7 @@ def _reasons(session: Session, known: Known, step: CompileStep | ImageStep) -> l
     reasons = differences(before, now)
     if isinstance(step, CompileStep) and before.get("source") != step.fields.get("source"):
         reasons = [reason for reason in reasons if not reason.startswith("source")]
-        reasons = _source_reasons(session, step, before.get("source", "")) + reasons
+        reasons = _source_reasons(crew, step, before.get("source", "")) + reasons
     if reasons:
         return reasons
     if isinstance(step, ImageStep):
@@ -153,15 +156,17 @@ def _reasons(session: Session, known: Known, step: CompileStep | ImageStep) -> l
     return ["what it made was removed or edited below dist/"]
 
 
-def _source_reasons(session: Session, step: CompileStep, before: str) -> list[str]:
+def _source_reasons(crew: Crew, step: CompileStep, before: str) -> list[str]:
     from goctl.golang.explain import source_changes
 
-    return source_changes(session, step, before) or ["its sources changed"]
+    return source_changes(crew.host(step), step, before) or ["its sources changed"]
 
 
-def config(session: Session) -> None:
-    """Tells every setting, its value, and where it came from."""
+def config(crew: Crew) -> None:
+    """Tells every setting of each project, its value, and where it came from."""
     from goctl.config.show import settings
 
-    rows = tuple((setting.path, setting.value, setting.origin) for setting in settings(session.loaded))
-    session.emit(Table("config", ("setting", "value", "from"), rows))
+    for session in crew.files:
+        rows = tuple((setting.path, setting.value, setting.origin) for setting in settings(session.loaded))
+        title = f"config of {session.config.project.name}" if crew.is_workspace else "config"
+        session.emit(Table(title, ("setting", "value", "from"), rows))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,10 +23,9 @@ LAYOUT = "oci-layout:"
 class PinnedBases:
     """Looks bases up once, notes their digests in goctl.lock, and answers from there ever after."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, locked: lock.Locked) -> None:
         self._session = session
-        self._lock = lock.read(session.root)
-        self._guard = threading.RLock()
+        self._locked = locked
         self._registry: RegistryBases | None = None
 
     def pin(self, reference: str, platform: Platform, *, write: bool = True) -> Base | None:
@@ -35,7 +33,7 @@ class PinnedBases:
 
         Raises ImageError or RegistryError where there is no such base for this platform.
         """
-        with self._guard:
+        with self._locked.guard:
             if reference in (SCRATCH, STATIC):
                 return self._built_in(reference, platform, write=write)
             known = self._recall(reference, platform)
@@ -50,9 +48,9 @@ class PinnedBases:
             found: tuple[Base, bytes] | None = scratch_base(platform)
         else:
             installed = versions()
-            lock.check_static(self._lock, installed)
+            lock.check_static(self._locked.now, installed)
             if write:
-                self._note(lock.Lock(self._lock.bases, installed))
+                self._locked.change(lock.Lock(self._locked.now.bases, installed))
             found = static_base(platform, self._session.blobs, self._session.memo, write=write)
         if found is None:
             return None
@@ -79,7 +77,7 @@ class PinnedBases:
             own = None if reference.startswith(LAYOUT) else ImageRef.parse(reference).digest
         except ValueError as error:
             raise ConfigError(f"image.base: {error}") from error
-        return own or self._lock.bases.get(reference)
+        return own or self._locked.now.bases.get(reference)
 
     def _look_up(self, reference: str, platform: Platform) -> Base:
         pinned = self._pinned(reference)
@@ -92,8 +90,8 @@ class PinnedBases:
             base = msgspec.structs.replace(base, reference=reference)
         if pinned is None:
             self._session.emit(Notice(f"{reference} is now pinned to {found} in {lock.NAME}", level="info"))
-        if self._lock.bases.get(reference) != found and "@" not in reference:
-            self._note(lock.Lock({**self._lock.bases, reference: found}, self._lock.static))
+        if self._locked.now.bases.get(reference) != found and "@" not in reference:
+            self._locked.change(lock.Lock({**self._locked.now.bases, reference: found}, self._locked.now.static))
         self._session.memo.put("base", f"{reference} {found} {platform}", to_json(base))
         return base
 
@@ -103,11 +101,6 @@ class PinnedBases:
 
             self._registry = RegistryBases(self._session)
         return self._registry
-
-    def _note(self, changed: lock.Lock) -> None:
-        if changed != self._lock:
-            lock.write(self._session.root, changed)
-            self._lock = changed
 
     def fetch(self, base: Base) -> None:
         """Brings the content of a base into the blob store. The built-in ones, and layouts', are there already."""
@@ -121,16 +114,20 @@ class PinnedBases:
 
     def update(self, references: tuple[str, ...], slots: list[tuple[str, Platform]]) -> list[tuple[str, str, str]]:
         """Looks up anew what is locked for these references, on the platforms of `slots`; (reference, was, is) of each."""
-        with self._guard:
+        with self._locked.guard:
             before = self._shown()
-            kept = {name: digest for name, digest in self._lock.bases.items() if name not in references}
-            self._lock = lock.Lock(kept, {} if STATIC in references else self._lock.static)
+            was = self._locked.now
+            kept = {name: digest for name, digest in was.bases.items() if name not in references}
+            self._locked.now = lock.Lock(kept, {} if STATIC in references else was.static)
             for reference, platform in slots:
                 self.pin(reference, platform)
-            lock.write(self._session.root, self._lock)
+            lock.write(self._session.root, self._locked.now)
             after = self._shown()
         return [(name, before.get(name, "-"), after.get(name, "-")) for name in references]
 
     def _shown(self) -> dict[str, str]:
-        static = " ".join(f"{name} {version}" for name, version in sorted(self._lock.static.items()))
-        return {**{name: str(digest) for name, digest in self._lock.bases.items()}, **({STATIC: static} if static else {})}
+        static = " ".join(f"{name} {version}" for name, version in sorted(self._locked.now.static.items()))
+        return {
+            **{name: str(digest) for name, digest in self._locked.now.bases.items()},
+            **({STATIC: static} if static else {}),
+        }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from goctl.config.model import Image
 from goctl.errors import ConfigError, StorageError
-from goctl.events import Notice, Table
+from goctl.events import Notice, StageStarted, Table
 from goctl.golang import moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import SCRATCH, base_reference
 from goctl.plan.select import platforms_of
@@ -16,6 +16,7 @@ from goctl.plan.select import platforms_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from goctl.release.crew import Crew
     from goctl.release.session import Session
 
 
@@ -51,17 +52,26 @@ def base_update(session: Session, *, dry: bool) -> None:
 
 
 def clean(session: Session, *, dry: bool) -> None:
-    """Removes dist/ and .goctl/. Refuses a dist folder that is, or holds, the project itself."""
+    """Removes dist/. Refuses a folder that is, or holds, the project itself."""
     if session.root.resolve().is_relative_to(session.dist.resolve()):
         raise ConfigError(f"release.dist is {session.config.release.dist!r}: it holds the project itself")
-    for folder in (session.dist, session.state):
-        if not folder.exists():
-            continue
-        if dry:
-            session.emit(Notice(f"would remove {folder}", level="info"))
-            continue
-        _remove(folder)
-        session.emit(Notice(f"removed {folder}", level="info"))
+    _clear(session, session.dist, dry=dry)
+
+
+def clean_state(session: Session, *, dry: bool) -> None:
+    """Removes what is remembered of a project, or of a whole workspace, and what its projects share below dist/."""
+    for folder in (session.output, session.state):
+        _clear(session, folder, dry=dry)
+
+
+def _clear(session: Session, folder: Path, *, dry: bool) -> None:
+    if not folder.exists():
+        return
+    if dry:
+        session.emit(Notice(f"would remove {folder}", level="info"))
+        return
+    _remove(folder)
+    session.emit(Notice(f"removed {folder}", level="info"))
 
 
 def _remove(folder: Path) -> None:
@@ -74,6 +84,20 @@ def _remove(folder: Path) -> None:
         raise StorageError(
             f"{folder} cannot be removed: {error.strerror or error}", hint="is a program in it running?"
         ) from error
+
+
+def run(crew: Crew, name: str, *, dry: bool, **options: Any) -> None:
+    """A chore, for each module of the crew, or for each project where it is about one."""
+    chore = CHORES[name]
+    sessions = crew.files
+    if name == "go.env" or name.startswith("mod."):
+        sessions = list({session.module: session for session in reversed(sessions)}.values())[::-1]
+    for session in sessions:
+        if len(sessions) > 1:
+            session.emit(StageStarted(name, f"{session.config.project.name}: {name}"))
+        chore(session, dry=dry, **options)
+    if name == "clean" and crew.is_whole:
+        clean_state(crew.first, dry=dry)
 
 
 CHORES: dict[str, Callable[..., None]] = {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from goctl.config.model import Image
 from goctl.errors import Location, ModuleError, ToolchainError
@@ -17,43 +18,62 @@ from goctl.release.assets import AssetLedger
 from goctl.values import Digest, Platform
 
 if TYPE_CHECKING:
+    from goctl.release.crew import Crew
     from goctl.release.session import Session
 
 Chosen = Mapping[str, tuple[Platform, ...]]
 
 
-def gather(session: Session, chosen: Chosen) -> Facts:
-    """Everything that plan.make needs for these targets.
+def gather(crew: Crew, chosen: Mapping[str, Chosen]) -> dict[str, Facts]:
+    """Everything that plan.make needs for these targets of these projects, by project.
 
-    In a session that only looks, nothing is written, fetched or pinned: what would take that stays unknown, and a missing
+    In a crew that only looks, nothing is written, fetched or pinned: what would take that stays unknown, and a missing
     toolchain or modules that do not load are no errors.
     """
-    wanted = git.wanted_names(session.config)
     # git looks at the work tree while this thread looks at the packages.
-    with ThreadPoolExecutor(1) as pool:
-        asked: Future[Git | None] | None = None
-        if git.needs_git(session.config, wanted):
-            asked = pool.submit(git.look, session.root, session.config.project.tag_prefix)
-        toolchain, listings = _go(session, chosen)
-        cgo = _cgo(session, listings or {})
-        assets = _assets(session, chosen)
-        bases = _bases(session, chosen)
-        checkout = asked.result() if asked is not None else None
+    with ThreadPoolExecutor(4, "git") as pool:
+        checkouts = _checkouts(crew, chosen, pool)
+        found = _go(crew, chosen)
+        return {
+            project: _facts(crew.sessions[project], own, found[crew.unit_name(project)], checkouts.get(project))
+            for project, own in chosen.items()
+        }
+
+
+def _facts(session: Session, chosen: Chosen, found: _Go, asked: Callable[[], Git | None] | None) -> Facts:
+    wanted = git.wanted_names(session.config)
+    assets = _assets(session, chosen)
+    bases = _bases(session, chosen)
+    checkout = asked() if asked is not None else None
     return Facts(
         git=checkout,
         version=git.version(session.config, session.root, checkout),
-        toolchain=toolchain,
-        listings=listings,
+        toolchain=found.toolchain,
+        listings=found.listings,
         assets=assets,
         bases=bases,
         compressors=_compressors(),
-        cgo=cgo,
+        cgo=found.cgo,
         environment={
             name: os.environ[name]
             for name in ("SOURCE_DATE_EPOCH", *(name[4:] for name in wanted if name.startswith("env.")))
             if name in os.environ
         },
     )
+
+
+def _checkouts(crew: Crew, chosen: Iterable[str], pool: ThreadPoolExecutor) -> dict[str, Callable[[], Git | None]]:
+    """What git says, by project, for those whose configuration asks for it."""
+    looks: dict[Path, git.Look] = {}
+    found = {}
+    for project in chosen:
+        session = crew.sessions[project]
+        if git.needs_git(session.config, git.wanted_names(session.config)):
+            folder = git.checkout_of(session.root / session.loaded.folder)
+            if folder not in looks:
+                looks[folder] = git.Look(folder, pool)
+            found[project] = looks[folder].at(session.config.project.tag_prefix)
+    return found
 
 
 def wanted_listings(session: Session, chosen: Chosen) -> dict[ListingKey, tuple[str, ...]]:
@@ -68,25 +88,51 @@ def wanted_listings(session: Session, chosen: Chosen) -> dict[ListingKey, tuple[
     return {key: tuple(patterns) for key, patterns in wanted.items()}
 
 
-def _go(session: Session, chosen: Chosen) -> tuple[Toolchain | None, Mapping[ListingKey, Listing] | None]:
-    wanted = wanted_listings(session, chosen)
+class _Go(NamedTuple):
+    """What Go says of one unit. None where it could not be asked."""
+
+    toolchain: Toolchain | None = None
+    listings: Mapping[ListingKey, Listing] | None = None
+    cgo: Mapping[ListingKey, str] = {}
+
+
+def wanted_by_unit(crew: Crew, chosen: Mapping[str, Chosen]) -> dict[str, dict[ListingKey, tuple[str, ...]]]:
+    """The package patterns to list, by unit and by what they are listed for."""
+    wanted: dict[str, dict[ListingKey, dict[str, None]]] = {}
+    for project, own in chosen.items():
+        unit = wanted.setdefault(crew.unit_name(project), {})
+        for key, patterns in wanted_listings(crew.sessions[project], own).items():
+            unit.setdefault(key, {}).update(dict.fromkeys(patterns))
+    return {unit: {key: tuple(patterns) for key, patterns in keys.items()} for unit, keys in wanted.items()}
+
+
+def _go(crew: Crew, chosen: Mapping[str, Chosen]) -> dict[str, _Go]:
+    found = {}
+    for unit, wanted in wanted_by_unit(crew, chosen).items():
+        users = [crew.sessions[project] for project in chosen if crew.unit_name(project) == unit]
+        found[unit] = _ask(crew.units[unit], users, wanted)
+    return found
+
+
+def _ask(unit: Session, users: Iterable[Session], wanted: Mapping[ListingKey, tuple[str, ...]]) -> _Go:
     if not wanted:
-        return None, {}
+        return _Go(listings={})
     from goctl.golang.snapshot import packages
 
     try:
-        toolchain = session.toolchain()
+        toolchain = unit.toolchain()
     except ToolchainError:
-        if not session.look_only:
+        if not unit.look_only:
             raise
-        return None, None
-    _check_platforms(session, toolchain, wanted)
+        return _Go()
+    _check_platforms(unit, users, toolchain, wanted)
     try:
-        return toolchain, packages(session, wanted, write=not session.look_only)
+        listings = packages(unit, wanted, write=not unit.look_only)
     except ModuleError:
-        if not session.look_only:
+        if not unit.look_only:
             raise
-        return toolchain, None
+        return _Go(toolchain)
+    return _Go(toolchain, listings, _cgo(unit, listings))
 
 
 def _cgo(session: Session, listings: Mapping[ListingKey, Listing]) -> dict[ListingKey, str]:
@@ -103,19 +149,20 @@ def _cgo(session: Session, listings: Mapping[ListingKey, Listing]) -> dict[Listi
         return {}
 
 
-def _check_platforms(session: Session, toolchain: Toolchain, wanted: Iterable[ListingKey]) -> None:
+def _check_platforms(unit: Session, users: Iterable[Session], toolchain: Toolchain, wanted: Iterable[ListingKey]) -> None:
     """Raises ConfigError for a platform that this toolchain does not build for, with the line that asks for it."""
     from goctl.golang.pairs import check
     from goctl.plan.select import platforms_of
 
     def place(platform: Platform) -> Location | None:
-        for name, target in session.config.targets.items():
-            if platform in platforms_of(session.config, target):
-                path = ("targets", name, "platforms") if target.platforms else ("platforms", "default")
-                return session.loaded.place(*path)
+        for session in users:
+            for name, target in session.config.targets.items():
+                if platform in platforms_of(session.config, target):
+                    path = ("targets", name, "platforms") if target.platforms else ("platforms", "default")
+                    return session.loaded.place(*path)
         return None
 
-    check(session, toolchain, (key.platform for key in wanted), place)
+    check(unit, toolchain, (key.platform for key in wanted), place)
 
 
 def _assets(session: Session, chosen: Chosen) -> dict[str, Digest]:

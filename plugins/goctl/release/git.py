@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from goctl.config.model import Config, Image
@@ -41,24 +42,50 @@ def look(root: Path, prefix: str = "") -> Git | None:
 
     Only tags that begin with `prefix` count, and are told without it.
     """
-    log = ("log", "-1", "--no-show-signature", "--format=%H%x00%ct%x00%D")
-    match = ("--match", re.sub(r"([*?\[\\])", r"\\\1", prefix) + "*") if prefix else ()
-    describe = ("describe", "--tags", "--always", "--abbrev=7", *match)
-    # Not `describe --dirty`, which writes to the index whatever it is told of locks.
-    status = ("status", "--porcelain", "--untracked-files=no")
     with ThreadPoolExecutor(3) as pool:
-        commit, described, changes = pool.map(lambda args: _git(root, *args), (log, describe, status))
-    if commit is None or commit.code != 0:
-        return None
-    sha, date, names = commit.text.strip().split("\0")
-    text = described.text.strip() if described is not None and described.code == 0 else ""
-    dirty = changes is not None and bool(changes.text.strip())
-    if not text or sha.startswith(text):
-        # No tag is reachable (or the clone is too shallow to tell): a version that sorts before every release.
-        text = f"{prefix}v0.0.0-{sha[:7]}"
-    text += "-dirty" if dirty else ""
-    branch = next((name.removeprefix("HEAD -> ") for name in names.split(", ") if name.startswith("HEAD -> ")), "HEAD")
-    return Git(sha=sha, short=sha[:7], branch=branch, describe=text.removeprefix(prefix), date=int(date), dirty=dirty)
+        return Look(root, pool).at(prefix)()
+
+
+def checkout_of(folder: Path) -> Path:
+    """The top of the checkout a folder is in; the folder itself where there is none."""
+    return next((above for above in (folder, *folder.parents) if (above / ".git").exists()), folder)
+
+
+class Look:
+    """Looks at one checkout: commit and work tree once, tags once for each prefix. git runs in the pool's threads."""
+
+    def __init__(self, folder: Path, pool: ThreadPoolExecutor) -> None:
+        self._folder = folder
+        self._pool = pool
+        self._described: dict[str, Future[Completed | None]] = {}
+        self._commit = self._ask("log", "-1", "--no-show-signature", "--format=%H%x00%ct%x00%D")
+        # Not `describe --dirty`, which writes to the index whatever it is told of locks.
+        self._status = self._ask("status", "--porcelain", "--untracked-files=no")
+
+    def _ask(self, *args: str) -> Future[Completed | None]:
+        return self._pool.submit(_git, self._folder, *args)
+
+    def at(self, prefix: str) -> Callable[[], Git | None]:
+        """Begins to look for tags with a prefix; what is returned waits for the answer."""
+        if prefix not in self._described:
+            match = ("--match", re.sub(r"([*?\[\\])", r"\\\1", prefix) + "*") if prefix else ()
+            self._described[prefix] = self._ask("describe", "--tags", "--always", "--abbrev=7", *match)
+        return lambda: self._answer(prefix)
+
+    def _answer(self, prefix: str) -> Git | None:
+        commit, described, changes = (one.result() for one in (self._commit, self._described[prefix], self._status))
+        if commit is None or commit.code != 0:
+            return None
+        sha, date, names = commit.text.strip().split("\0")
+        text = described.text.strip() if described is not None and described.code == 0 else ""
+        dirty = changes is not None and bool(changes.text.strip())
+        if not text or sha.startswith(text):
+            # No tag is reachable (or the clone is too shallow to tell): a version that sorts before every release.
+            text = f"{prefix}v0.0.0-{sha[:7]}"
+        text += "-dirty" if dirty else ""
+        heads = (name.removeprefix("HEAD -> ") for name in names.split(", ") if name.startswith("HEAD -> "))
+        describe = text.removeprefix(prefix)
+        return Git(sha, sha[:7], next(heads, "HEAD"), describe=describe, date=int(date), dirty=dirty)
 
 
 def _git(root: Path, *args: str) -> Completed | None:

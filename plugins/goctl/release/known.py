@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,6 +11,7 @@ import msgspec
 
 from goctl.contracts import Binary, Image, Index
 from goctl.plan.model import CompileStep
+from goctl.system.files import replace, storage_errors
 from goctl.system.ledger import Ledger
 from goctl.values import Digest, from_json, to_json
 
@@ -19,21 +22,39 @@ A = TypeVar("A", Binary, Image, Index)
 
 
 class Known:
-    """The memory of earlier runs. A damaged entry is as good as none."""
+    """The memory of earlier runs, a workspace's for all of its projects. A damaged entry is as good as none."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._ledger = Ledger(session.memo, session.root, write=not session.look_only)
 
     def program(self, step: CompileStep) -> Binary | None:
-        """The program of a compile step, when its key is known and every file below dist/ is still that program."""
+        """The program of a compile step, when its key is known and a file below dist/ is still that program."""
         binary = self._artifact("compile", step.input, Binary)
         if binary is None:
             return None
-        paths = program_paths(self._session, step)
-        if any(self._ledger.digest(path) != binary.digest for path in paths):
+        lacking = [output for output in step.outputs if not self._holds(output, binary)]
+        if lacking and not self._holds(binary.path, binary):
             return None
-        return msgspec.structs.replace(binary, path=relative(self._session, paths[0]))
+        if not self._session.look_only:
+            for output in lacking:
+                self._copy(binary, output)
+        return msgspec.structs.replace(binary, path=step.outputs[0])
+
+    def _holds(self, path: str, binary: Binary) -> bool:
+        return self._ledger.digest(self._session.root / path) == binary.digest
+
+    def _copy(self, binary: Binary, output: str) -> None:
+        """Brings a program to one more place: another target, or another project, compiled the same before."""
+        place = self._session.root / output
+        with storage_errors(str(place)):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self._session.scratch.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix="copy.", dir=self._session.scratch) as folder:
+                beside = Path(folder, place.name)
+                shutil.copy2(self._session.root / binary.path, beside)
+                replace(beside, place)
+        self._ledger.made(place, binary.digest)
 
     def image(self, key: Digest | None) -> Image | None:
         return self._artifact("image", key, Image)
@@ -48,8 +69,8 @@ class Known:
 
     def learn_program(self, step: CompileStep, binary: Binary) -> None:
         """Remembers what a compile step brought forth, and which files hold it."""
-        for path in program_paths(self._session, step):
-            self._ledger.made(path, binary.digest)
+        for output in step.outputs:
+            self._ledger.made(self._session.root / output, binary.digest)
         if step.input is not None:
             self._session.memo.put("compile", step.input, to_json(binary))
         # What explain compares: the fields of the step's last success.
@@ -82,13 +103,3 @@ class Known:
             return from_json(content, type)
         except ValueError:
             return None
-
-
-def program_paths(session: Session, step: CompileStep) -> list[Path]:
-    """The files that hold a step's program: one for each target that wants it."""
-    return [session.dist / target / step.platform.slug / step.file_name for target in step.targets]
-
-
-def relative(session: Session, path: Path) -> str:
-    """A path as artifacts have it: from the project's folder, with forward slashes."""
-    return path.relative_to(session.root).as_posix()

@@ -7,6 +7,7 @@ manifest it named; `static` holds the versions of the packages that the built-in
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,6 +26,22 @@ class Lock(msgspec.Struct, frozen=True):
 
     bases: Mapping[str, Digest] = {}
     static: Mapping[str, str] = {}
+
+
+class Locked:
+    """The lock file of a project or a workspace for the length of a command line: what it holds now, and how it changes."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.now = read(root)
+        self.guard = threading.RLock()
+
+    def change(self, made: Lock) -> None:
+        """Writes another content, if it is another."""
+        with self.guard:
+            if made != self.now:
+                write(self._root, made)
+                self.now = made
 
 
 def read(root: Path) -> Lock:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from goctl.contracts import Image, Index
+from goctl.contracts import Destination, Image, Index
 from goctl.errors import GoctlError
 from goctl.events import ReleasedImage, StepProgress, StepStarted
 from goctl.plan.model import ImageStep, IndexStep, Plan, PushStep
@@ -18,7 +18,7 @@ from goctl.release.tell import tell_step
 from goctl.release.walk import Results, joined
 
 if TYPE_CHECKING:
-    from goctl.release.session import Session
+    from goctl.release.crew import Crew
 
 #: Uploads of images under way at once; each destination bounds its own requests besides.
 UPLOADS = 4
@@ -37,8 +37,9 @@ class _Push(msgspec.Struct):
 class Publisher:
     """The push stage of one run."""
 
-    def __init__(self, session: Session, plan: Plan) -> None:
-        self._session = session
+    def __init__(self, crew: Crew, plan: Plan) -> None:
+        self._crew = crew
+        self._session = crew.first
         self._steps = plan.by_id()
         self._pushes = [step for step in plan.steps if isinstance(step, PushStep)]
         self._pool = ThreadPoolExecutor(UPLOADS, "upload")
@@ -76,6 +77,9 @@ class Publisher:
         """Gives up what was begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def _destination(self, step: PushStep) -> Destination:
+        return self._crew.host(step).destination(step.registry)
+
     def _indexes(self, results: Results) -> list[tuple[PushStep, Index]]:
         found = []
         for step in self._pushes:
@@ -101,7 +105,7 @@ class Publisher:
 
     def _compare(self, push: _Push) -> None:
         started = time.perf_counter()
-        destination = self._session.destination(push.step.registry)
+        destination = self._destination(push.step)
         push.missing = destination.missing(push.step.repository, push.index, push.step.tags)
         push.seconds += time.perf_counter() - started
 
@@ -134,19 +138,19 @@ class Publisher:
         def progress(done: int, total: int) -> None:
             self._session.emit(StepProgress(step.id, done, total))
 
-        sent = self._session.destination(step.registry).upload(step.repository, content, progress)
+        sent = self._destination(step).upload(step.repository, content, progress)
         if push is not None:
             push.sent += sent
 
     def _tag(self, push: _Push) -> None:
         started = time.perf_counter()
         self._session.check()
-        self._session.destination(push.step.registry).tag(push.step.repository, push.index, push.missing)
+        self._destination(push.step).tag(push.step.repository, push.index, push.missing)
         push.seconds += time.perf_counter() - started
 
     def _tell(self, push: _Push, results: Results) -> None:
         step, index = push.step, push.index
-        destination = self._session.destination(step.registry)
+        destination = self._destination(step)
         tell_step(self._session.emit, step, "done" if push.missing else "cached", seconds=push.seconds, size=index.size)
         plan_index = self._steps[step.needs[0]]
         images = plan_index.needs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,15 +13,16 @@ from goctl.config.model import STAGES
 from goctl.contracts import Image
 from goctl.errors import ConfigError
 from goctl.events import RunFinished, RunStarted, StageStarted, StepFinished
-from goctl.plan.make import make
-from goctl.plan.model import ImageStep, Plan
+from goctl.plan.joined import join
+from goctl.plan.make import EMBEDDED, make
+from goctl.plan.model import CompileStep, ImageStep, Plan
 from goctl.plan.select import parse, select
-from goctl.release.gather import Chosen, gather, wanted_listings
+from goctl.release.gather import Chosen, gather, wanted_by_unit
 from goctl.release.publish import Publisher
-from goctl.release.walk import Hooks, Results, Walk
+from goctl.release.walk import Hooks, Walk
 
 if TYPE_CHECKING:
-    from goctl.release.session import Session
+    from goctl.release.crew import Crew
 
 #: What a stage, asked for alone, runs before itself.
 DEPENDS = {
@@ -32,14 +33,17 @@ DEPENDS = {
     "push": ("mod", "generate", "build", "image", "push"),
 }
 
+#: Stages by project.
+Stages = Mapping[str, tuple[str, ...]]
+#: Those that a plan has steps of.
+WALKED = frozenset({"build", "image", "push"})
+
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for: the task's name, its stages, the selections, and whether to do it or only to tell."""
+    """What was asked for: the task's name (a stage, or `release` for those that each project names), and the selections."""
 
     task: str
-    stages: tuple[str, ...]
     select: tuple[str, ...] = ()
-    dry: bool = False
 
 
 def stages_for(stages: Sequence[str]) -> tuple[str, ...]:
@@ -48,76 +52,105 @@ def stages_for(stages: Sequence[str]) -> tuple[str, ...]:
     return tuple(stage for stage in STAGES if stage in wanted)
 
 
-def choose(session: Session, selections: Sequence[str]) -> Chosen:
-    """The platforms of each chosen target. Raises ConfigError where there is nothing to choose from."""
-    if not session.config.targets:
+def stages_of(crew: Crew, task: str) -> Stages:
+    """The stages of a task, by project."""
+    return {
+        project: stages_for(config.release.stages if task == "release" else (task,))
+        for project, config in crew.configs.items()
+    }
+
+
+def asked_for(crew: Crew, made: Plan, stages: Stages) -> Plan:
+    """The steps of a plan that these stages take. A program that two projects want is compiled if either does."""
+    steps = tuple(
+        step
+        for step in made.steps
+        if step.stage in stages[step.project or crew.name] or (isinstance(step, CompileStep) and crew.is_workspace)
+    )
+    return msgspec.structs.replace(made, steps=steps)
+
+
+def choose(crew: Crew, selections: Sequence[str]) -> dict[str, Chosen]:
+    """The platforms of each chosen target of each project. Raises ConfigError where there is nothing to choose from."""
+    if not any(config.targets for config in crew.configs.values()):
         raise ConfigError(
             "there is nothing to release: no [targets], and no main package below cmd/ or in the root",
             hint='add [targets.NAME] with packages = ["./cmd/NAME"]',
         )
-    return select(session.config, parse(selections))
+    return dict(select(crew.configs, parse(selections)))
 
 
-def plan(session: Session, selections: Sequence[str]) -> Plan:
-    """The whole plan, looked up without touching anything."""
-    chosen = choose(session, selections)
-    return make(session.config, gather(session, chosen), chosen)
+def plan(crew: Crew, chosen: Mapping[str, Chosen]) -> Plan:
+    """The whole plan. In a crew that only looks, nothing is touched."""
+    facts = gather(crew, chosen)
+    plans = [make(crew.sessions[project].config, facts[project], own) for project, own in chosen.items()]
+    return join(crew.name, plans) if crew.is_workspace else plans[0]
 
 
-def release(session: Session, request: Request) -> Results | None:
-    """Runs the stages asked for. Returns what they brought forth; None when nothing was to be built."""
+def release(crew: Crew, request: Request) -> None:
+    """Runs the stages asked for, projects that need others after these."""
     started = time.perf_counter()
-    stages = stages_for(request.stages)
-    chosen = choose(session, request.select)
-    counter = _Counter(session.emit)
-    session.emit = counter
-    with _finishing(session, counter, started), session.lock():
-        session.tidy()
-        _prepare(session, stages)
-        if not {"build", "image", "push"} & set(stages):
-            return None
-        made = make(session.config, gather(session, chosen), chosen)
-        session.emit(RunStarted(request.task, made.project, len(made.steps)))
-        results = _walk(session, made, stages, chosen)
+    stages = stages_of(crew, request.task)
+    chosen = choose(crew, request.select)
+    counter = _Counter(crew.first.emit)
+    crew.listen(counter)
+    with _finishing(counter, started), crew.first.lock():
+        crew.first.tidy()
+        # Only what is pushed can be needed by others.
+        waves = crew.waves(chosen) if any("push" in each for each in stages.values()) else [list(chosen)]
+        for wave in waves:
+            own = {project: chosen[project] for project in wave}
+            _prepare(crew, own, stages)
+            building = {project: each for project, each in own.items() if WALKED & set(stages[project])}
+            if building:
+                made = asked_for(crew, plan(crew, building), stages)
+                counter(RunStarted(request.task, made.project, len(made.steps)))
+                _walk(crew, made, building)
         if counter.done:
-            session.prune()
-        return results
+            crew.first.prune()
 
 
-def _walk(session: Session, made: Plan, stages: Sequence[str], chosen: Chosen) -> Results:
-    publisher = Publisher(session, made) if "push" in stages else None
+def _walk(crew: Crew, made: Plan, chosen: Mapping[str, Chosen]) -> None:
+    publisher = Publisher(crew, made) if any(made.of("push")) else None
 
     def sources_changed() -> Sequence[str]:
         from goctl.golang.snapshot import changed_since_listing
 
-        return changed_since_listing(session) if wanted_listings(session, chosen) else ()
+        units = [crew.units[unit] for unit, wanted in wanted_by_unit(crew, chosen).items() if wanted]
+        return [path for unit in units for path in changed_since_listing(unit)]
 
     hooks = Hooks(sources_changed, publisher.begin if publisher is not None else _kept)
-    walk = Walk(session, made, hooks)
+    walk = Walk(crew, made, hooks)
     try:
-        results = walk.run(*(stage for stage in stages if stage in ("build", "image")))
+        results = walk.run()
         if publisher is not None:
             publisher.finish(results, walk.again)
     finally:
         if publisher is not None:
             publisher.close()
-    return results
 
 
 def _kept(step: ImageStep, image: Image) -> None:
     """Without a push stage an image stays in the blob store."""
 
 
-def _prepare(session: Session, stages: Sequence[str]) -> None:
+def _prepare(crew: Crew, chosen: Iterable[str], stages: Stages) -> None:
     """The stages before the plan: they bring about the files that the plan is made from."""
     from goctl.golang import modules
 
-    needs_go = any(target.engine == "embedded" for target in session.config.targets.values())
-    if "mod" in stages and needs_go:
-        modules.setup(session)
-    if "generate" in stages and session.config.go.generate and "generate" in session.config.release.stages:
-        session.emit(StageStarted("generate", "go generate"))
-        modules.generate(session, session.config.go.generate)
+    needing = [
+        project
+        for project in chosen
+        if "mod" in stages[project] and any(t.engine == EMBEDDED for t in crew.configs[project].targets.values())
+    ]
+    for unit in dict.fromkeys(crew.unit_name(project) for project in needing):
+        modules.setup(crew.units[unit])
+    for project in chosen:
+        session = crew.sessions[project]
+        patterns = session.config.go.generate
+        if "generate" in stages[project] and patterns and "generate" in session.config.release.stages:
+            session.emit(StageStarted("generate", "go generate"))
+            modules.generate(session, patterns)
 
 
 class _Counter:
@@ -136,11 +169,11 @@ class _Counter:
 
 
 @contextlib.contextmanager
-def _finishing(session: Session, counter: _Counter, started: float) -> Iterator[None]:
+def _finishing(counter: _Counter, started: float) -> Iterator[None]:
     """Tells how the run ended, whichever way it does."""
     outcome = "failed"
     try:
         yield
         outcome = "done"
     finally:
-        session.emit(RunFinished(time.perf_counter() - started, outcome, counter.done, counter.cached))
+        counter(RunFinished(time.perf_counter() - started, outcome, counter.done, counter.cached))

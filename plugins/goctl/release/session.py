@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from goctl.config.loader import Loaded
 from goctl.config.model import Config
@@ -21,48 +22,88 @@ from goctl.events import Emit
 from goctl.plan.facts import Toolchain
 from goctl.system.files import Lock, inside, write_atomic
 from goctl.system.process import children
+from goctl.values import to_json
+
+if TYPE_CHECKING:
+    from goctl.release.lock import Locked
 
 STATE = ".goctl"
-#: What the blob store may hold, in bytes. Enough for many versions of a large program's layers.
-MOST_BLOBS = 10 * 2**30
 
 
-class Session:
-    """One project, for the length of one command line. With `look_only` nothing below the project is written."""
+class Stores:
+    """What the sessions of one command line share."""
 
-    def __init__(self, loaded: Loaded, *, emit: Emit, jobs: int = 0, look_only: bool = False) -> None:
-        self.loaded = loaded
-        self.config: Config = loaded.config
-        self.root: Path = loaded.root
-        self.module: Path = inside(self.root, self.config.go.directory, what="go.directory")
-        self.dist: Path = inside(self.root, self.config.release.dist, what="release.dist")
-        self.state: Path = self.root / STATE
-        self.scratch: Path = self.state / "scratch"
-        self.emit = emit
-        self.look_only = look_only
-        self.jobs = jobs or os.cpu_count() or 2
-        self._once = threading.RLock()
-        self._engines: dict[str, Engine] = {}
-        self._destinations: dict[str, Destination] = {}
+    def __init__(self, state: Path, *, look_only: bool) -> None:
+        self._state = state
+        self._look_only = look_only
+        self.once = threading.RLock()
+        self.destinations: dict[tuple[str, bytes], Destination] = {}
+        self._locked: Locked | None = None
 
     @cached_property
     def blobs(self) -> BlobStore:
         from goctl.cache.store import Blobs
 
-        return Blobs(self.state / "blobs")
+        return Blobs(self._state / "blobs")
 
     @cached_property
     def memo(self) -> Memo:
         from goctl.cache.store import Records, Unwritten
 
-        records = Records(self.state / "records")
-        return Unwritten(records) if self.look_only else records
+        records = Records(self._state / "records")
+        return Unwritten(records) if self._look_only else records
+
+    def locked(self, root: Path) -> Locked:
+        """The content of goctl.lock, read once."""
+        from goctl.release.lock import Locked
+
+        with self.once:
+            if self._locked is None:
+                self._locked = Locked(root)
+            return self._locked
+
+
+#: What the blob store may hold, in bytes. Enough for many versions of a large program's layers.
+MOST_BLOBS = 10 * 2**30
+
+
+class Session:
+    """One project, for the length of one command line. With `look_only` nothing below the project is written.
+
+    Sessions of one workspace share what is kept, and who can be pushed to: each but the first is made `beside` another.
+    """
+
+    def __init__(
+        self, loaded: Loaded, *, emit: Emit, jobs: int = 0, look_only: bool = False, beside: Session | None = None
+    ) -> None:
+        self.loaded = loaded
+        self.config: Config = loaded.config
+        self.root: Path = loaded.root
+        self.module: Path = inside(self.root, self.config.go.directory, what="go.directory")
+        self.dist: Path = inside(self.root, self.config.release.dist, what="release.dist")
+        self.output: Path = inside(self.root, loaded.output, what="release.dist")
+        self.state: Path = self.root / STATE
+        self.scratch: Path = self.state / "scratch"
+        self.emit = emit
+        self.look_only = look_only
+        self.jobs = jobs or os.cpu_count() or 2
+        self.stores: Stores = beside.stores if beside is not None else Stores(self.state, look_only=look_only)
+        self._once = threading.RLock()
+        self._engines: dict[str, Engine] = {}
+
+    @property
+    def blobs(self) -> BlobStore:
+        return self.stores.blobs
+
+    @property
+    def memo(self) -> Memo:
+        return self.stores.memo
 
     @cached_property
     def bases(self) -> Bases:
         from goctl.release.bases import PinnedBases
 
-        return PinnedBases(self)
+        return PinnedBases(self, self.stores.locked(self.root))
 
     @cached_property
     def _toolchain(self) -> Toolchain:
@@ -86,12 +127,15 @@ class Session:
 
     def destination(self, name: str) -> Destination:
         """The destination of the `[registries]` table of that name, loaded once."""
-        with self._once:
-            if name not in self._destinations:
+        settings = self.config.registries[name]
+        # One for all projects that mean the same: it keeps connections, logins and what is known of the registry.
+        slot = (name, to_json(settings))
+        with self.stores.once:
+            if slot not in self.stores.destinations:
                 from goctl.release.extensions import destination
 
-                self._destinations[name] = destination(name, self.config.registries[name], self)
-            return self._destinations[name]
+                self.stores.destinations[slot] = destination(name, settings, self)
+            return self.stores.destinations[slot]
 
     def check(self) -> None:
         """Raises Interrupted once the run is being ended."""

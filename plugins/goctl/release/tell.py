@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from goctl.contracts import Binary
 from goctl.events import BuiltBinary, Emit, StepFinished
 from goctl.plan.model import AnyStep, CompileStep
-from goctl.release.known import program_paths, relative
-
-if TYPE_CHECKING:
-    from goctl.release.session import Session
 
 
 def tell_step(emit: Emit, step: AnyStep, outcome: str, *, seconds: float = 0.0, size: int = 0, detail: str = "") -> None:
@@ -20,9 +14,7 @@ def tell_step(emit: Emit, step: AnyStep, outcome: str, *, seconds: float = 0.0, 
     emit(StepFinished(step.id, outcome, step.title, target, platform, seconds, size, detail))
 
 
-def tell_programs(session: Session, step: CompileStep, binary: Binary, *, cached: bool) -> None:
+def tell_programs(emit: Emit, step: CompileStep, binary: Binary, *, cached: bool) -> None:
     """A row for each file below dist/ that holds a step's program."""
-    for target, path in zip(step.targets, program_paths(session, step), strict=True):
-        session.emit(
-            BuiltBinary(target, str(step.platform), relative(session, path), binary.digest, binary.size, cached=cached)
-        )
+    for target, output in zip(step.targets, step.outputs, strict=True):
+        emit(BuiltBinary(target, str(step.platform), output, binary.digest, binary.size, cached=cached))

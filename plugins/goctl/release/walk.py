@@ -8,7 +8,7 @@ registry has everything of every target (publish.py).
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -17,13 +17,13 @@ import msgspec
 from goctl.contracts import Artifact, Binary, Image, Index, Outcome
 from goctl.errors import BuildError, ExtensionError, GoctlError
 from goctl.events import StepStarted
-from goctl.plan.model import AnyStep, CompileStep, ImageStep, IndexStep, Plan
+from goctl.plan.model import AnyStep, CompileStep, ImageStep, IndexStep, Plan, PushStep
 from goctl.release.known import Known
 from goctl.release.tell import tell_programs, tell_step
 from goctl.values import Digest
 
 if TYPE_CHECKING:
-    from goctl.release.session import Session
+    from goctl.release.crew import Crew
 
 #: Images assembled at the same time. Each layer is compressed by all cores, and each image holds some memory.
 ASSEMBLERS = 2
@@ -47,11 +47,12 @@ class Hooks(msgspec.Struct, frozen=True):
 class Walk:
     """One walk over one plan. All of its state belongs to the thread that calls it; workers only put into its queue."""
 
-    def __init__(self, session: Session, plan: Plan, hooks: Hooks) -> None:
-        self._session = session
+    def __init__(self, crew: Crew, plan: Plan, hooks: Hooks) -> None:
+        self._crew = crew
+        self._session = crew.first
         self._steps = plan.by_id()
         self._hooks = hooks
-        self._known = Known(session)
+        self._known = Known(crew.first)
         self._artifacts: dict[str, Artifact] = {}
         self._cached: set[str] = set()
         self._seconds: dict[str, float] = {}
@@ -62,9 +63,9 @@ class Walk:
         self._running: set[Future[None]] = set()
         self._compiling: set[Future[None]] = set()
 
-    def run(self, *stages: str) -> Results:
-        """Walks the steps of these stages (build, image). Raises when every step that could end has ended."""
-        steps = [step for step in self._steps.values() if step.stage in stages]
+    def run(self) -> Results:
+        """Walks the steps that make something. Raises when every step that could end has ended."""
+        steps = [step for step in self._steps.values() if not isinstance(step, PushStep)]
         with ThreadPoolExecutor(8, "compile") as compilers, ThreadPoolExecutor(ASSEMBLERS, "assemble") as self._assemblers:
             try:
                 for step in steps:
@@ -113,21 +114,24 @@ class Walk:
         return future
 
     def _compile(self, steps: list[CompileStep], pool: ThreadPoolExecutor) -> None:
-        batches: dict[str, list[CompileStep]] = {}
+        batches: dict[str, dict[str, list[CompileStep]]] = {}
         for step in steps:
             known = self._known.program(step)
             if known is not None:
                 self._finish(step, known, cached=True)
             else:
-                batches.setdefault(step.engine, []).append(step)
-        for name, batch in batches.items():
-            engine = self._session.engine(name)
-            if "compile" not in engine.kinds:
-                raise _unable(name, "compile", engine.kinds)
+                batches.setdefault(step.engine, {}).setdefault(step.unit, []).append(step)
+        for name, units in batches.items():
+            for batch in units.values():
+                engine = self._crew.host(batch[0]).engine(name)
+                if "compile" not in engine.kinds:
+                    raise _unable(name, "compile", engine.kinds)
 
-            def work(name: str = name, batch: list[CompileStep] = batch) -> None:
-                for outcome in self._session.engine(name).run(batch, {}):
-                    self._ended.put(outcome)
+            def work(name: str = name, units: Mapping[str, list[CompileStep]] = units) -> None:
+                # One unit after the other: each fills the cores by itself.
+                for batch in units.values():
+                    for outcome in self._crew.host(batch[0]).engine(name).run(batch, {}):
+                        self._ended.put(outcome)
 
             self._compiling.add(self._submit(pool, work))
 
@@ -152,7 +156,8 @@ class Walk:
         return step.key({need: self._artifacts[need].digest for need in step.needs})
 
     def _assemble(self, step: AnyStep) -> None:
-        engine = self._session.engine(step.engine)
+        host = self._crew.host(step)
+        engine = host.engine(step.engine)
         if "image" not in engine.kinds:
             raise _unable(step.engine, "assemble images", engine.kinds)
         inputs = {need: self._artifacts[need] for need in step.needs}
@@ -162,7 +167,7 @@ class Walk:
             if isinstance(step, ImageStep):
                 self._session.emit(StepStarted(step.id, step.title, step.target, str(step.platform)))
                 if step.base is not None:
-                    self._session.bases.fetch(step.base)
+                    host.bases.fetch(step.base)
             for outcome in engine.run([step], inputs):
                 self._ended.put(outcome)
 
@@ -207,7 +212,7 @@ class Walk:
         outcome = "cached" if cached else "done"
         tell_step(self._session.emit, step, outcome, seconds=self._seconds.get(step.id, 0.0), size=artifact.size)
         if isinstance(step, CompileStep) and isinstance(artifact, Binary):
-            tell_programs(self._session, step, artifact, cached=cached)
+            tell_programs(self._session.emit, step, artifact, cached=cached)
         for dependent in self._dependents.get(step.id, ()):
             self._advance(dependent)
 

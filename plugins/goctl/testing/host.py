@@ -28,7 +28,7 @@ class Host:
     def __init__(self, root: Path, config: Config | None = None) -> None:
         self.root = self.module = root
         self.config = config or Config()
-        self.dist = root / "dist"
+        self.dist = self.output = root / "dist"
         self.scratch = root / "scratch"
         self.blobs = Blobs(root / "blobs")
         self.memo = Records(root / "records")
