@@ -23,7 +23,7 @@ from goctl.report import Reporter, reporter
 from goctl.system.process import children
 
 STAGES = ("release", "build", "image", "push")
-QUESTIONS = ("plan", "explain", "config")
+QUESTIONS = ("plan", "explain", "affected", "config")
 
 
 def command(file: Path, name: str, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:
@@ -65,12 +65,15 @@ def _run(file: Path, name: str, *, dry: bool, emit: _Output, options: dict[str, 
     if name in STAGES and not dry:
         from goctl.release.run import Request, release
 
-        release(crew, Request(task=name, select=select))
+        release(crew, Request(task=name, select=select, since=options.get("since", "")))
         return None
     from goctl.release import answers
 
     if name in STAGES or name == "plan":
-        answers.plan(crew, select, "release" if name == "plan" else name)
+        answers.plan(crew, select, "release" if name == "plan" else name, options.get("since", ""))
+        return None
+    if name == "affected":
+        answers.affected(crew, select, options["since"])
         return None
     if name == "explain":
         answers.explain(crew, select)

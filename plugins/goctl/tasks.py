@@ -22,7 +22,8 @@ from invoke.tasks import Task
 _SELECT = "what to do: project:target@platform with globs; may be repeated"
 _COMMON = {"profile": "use the settings of [profiles.NAME]", "json": "one event a line, as JSON"}
 _SELECTING = {"select": _SELECT, **_COMMON}
-_STAGE = {**_SELECTING, "jobs": "how many things to do at once (default: one for each core)"}
+_SINCE = {"since": "only what is made differently from how it was made at this branch, tag or commit"}
+_STAGE = {**_SELECTING, **_SINCE, "jobs": "how many things to do at once (default: one for each core)"}
 
 #: Scalar defaults, so that INVOKE_GOCTL_PROFILE, INVOKE_GOCTL_JOBS and INVOKE_GOCTL_JSON are heard.
 DEFAULTS = {"goctl": {"profile": "", "jobs": 0, "json": False}}
@@ -215,7 +216,10 @@ def _options(**defaults: Any) -> Signature:
 
 _PLAIN = {"profile": "", "json": False}
 _KINDS = {
-    **{name: _Kind(words, _options(select=None, jobs=0, **_PLAIN), _STAGE, ("select",)) for name, words in _STAGES.items()},
+    **{
+        name: _Kind(words, _options(select=None, since="", jobs=0, **_PLAIN), _STAGE, ("select",))
+        for name, words in _STAGES.items()
+    },
     **{name: _Kind(words, _options(**_PLAIN), _COMMON) for name, words in _SIMPLE.items()},
     **{
         name: _Kind(words, _options(check=False, **_PLAIN), {"check": _CHECK, **_COMMON})
@@ -223,8 +227,14 @@ _KINDS = {
     },
     "plan": _Kind(
         "print the plan: steps, keys, inputs, what will be skipped and why",
-        _options(select=None, **_PLAIN),
-        _SELECTING,
+        _options(select=None, since="", **_PLAIN),
+        {**_SELECTING, **_SINCE},
+        ("select",),
+    ),
+    "affected": _Kind(
+        "say which targets are made differently since a commit, and why; with --json for a matrix of CI jobs",
+        _options(since="main", select=None, **_PLAIN),
+        {**_SELECTING, **_SINCE},
         ("select",),
     ),
     "explain": _Kind(

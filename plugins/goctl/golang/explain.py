@@ -14,8 +14,8 @@ MOST = 20
 
 def source_changes(host: Host, step: CompileStep, before: str) -> list[str]:
     """What is different in the packages below a step's main package, since its source had the digest `before`."""
-    old = _graph_of(host, before)
-    new = _graph_of(host, step.fields.get("source", ""))
+    old = graph_of(host, before)
+    new = graph_of(host, step.fields.get("source", ""))
     if old is None or new is None:
         return []
     return difference(old, new, step.import_path)
@@ -66,7 +66,7 @@ def _below(graph: Graph, main: str) -> set[str]:
     return found
 
 
-def _graph_of(host: Host, source: str) -> Graph | None:
+def graph_of(host: Host, source: str) -> Graph | None:
     """The graph of the listing in which a main package had this digest."""
     content = next((graph for digest, graph in GRAPHS.items() if digest == source), None)
     if content is None:

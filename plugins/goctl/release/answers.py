@@ -28,10 +28,33 @@ class _Line(msgspec.Struct, frozen=True, rename="kebab"):
     why: str
 
 
-def plan(crew: Crew, selections: Sequence[str], task: str) -> None:
+def affected(crew: Crew, selections: Sequence[str], since: str) -> None:
+    """Tells which targets are made differently from how a commit made them, on which platforms, and why."""
+    from goctl.release import since as comparison
+
+    chosen = run.choose(crew, selections)
+    found = comparison.since(crew, since, chosen)
+    rows = [
+        {"project": project, **msgspec.to_builtins(one), "select": f"{project}:{one.target}"}
+        for project, targets in found.projects.items()
+        for one in targets
+    ]
+    every = sum(len(own) for own in chosen.values())
+    lines = [f"{len(rows)} of {every} targets are affected since {since} ({found.commit[:12]})"]
+    for row in rows:
+        lines.append(f"{row['select']} on {', '.join(row['platforms'])}")
+        lines += [f"  {reason}" for reason in row["reasons"]]
+    # The form that a matrix of jobs is read from: one entry for each job.
+    data = {"since": since, "commit": found.commit, "include": rows}
+    crew.first.emit(Document("affected", "\n".join(lines), msgspec.Raw(to_json(data))))
+
+
+def plan(crew: Crew, selections: Sequence[str], task: str, since: str = "") -> None:
     """Tells the whole plan of a task: steps, keys, inputs, and what will be skipped and why. Touches nothing."""
     stages = run.stages_of(crew, task)
-    chosen = run.choose(crew, selections)
+    chosen = run.narrowed(crew, run.choose(crew, selections), since)
+    if not chosen:
+        return
     wanted = tuple(stage for stage in STAGES if any(stage in stages[project] for project in chosen))
     made = run.asked_for(crew, run.plan(crew, chosen), stages)
     lines = _judge(crew, made)

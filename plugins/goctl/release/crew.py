@@ -6,6 +6,7 @@ asked once for each unit, however many projects lie in it: modules, package grap
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -28,20 +29,30 @@ if TYPE_CHECKING:
 
 
 class Crew:
-    """Sessions by project, in the order of their files. `name` is the workspace's or the only project's; `is_whole` says
-    that these are all that share what is kept.
+    """Sessions by project, in the order of their files. `file` is the one that was asked for, `name` the workspace's or the
+    only project's; `is_whole` says that these are all that share what is kept.
     """
 
     def __init__(
-        self, loaded: Sequence[Loaded], *, emit: Emit, jobs: int = 0, look_only: bool = False, is_whole: bool = True
+        self,
+        loaded: Sequence[Loaded],
+        *,
+        file: Path,
+        profile: str,
+        emit: Emit,
+        jobs: int = 0,
+        look_only: bool = False,
+        beside: Session | None = None,
     ) -> None:
         self.sessions: dict[str, Session] = {}
-        self.is_whole = is_whole
+        self.file = Path(os.path.abspath(file))
+        self.profile = profile
+        self.is_whole = all(one.file != self.file or not one.is_member for one in loaded)
         self.is_workspace = any(one.is_member or one.config.workspace.members for one in loaded)
         self._files: dict[str, Session] = {}
         first: Session | None = None
         for one in loaded:
-            plain = Session(one, emit=emit, jobs=jobs, look_only=look_only, beside=first)
+            plain = Session(one, emit=emit, jobs=jobs, look_only=look_only, beside=first or beside)
             first = first or plain
             self._files[one.config.project.name] = plain
             placed = _placed(one) if self.is_workspace else one
@@ -95,8 +106,13 @@ class Crew:
         return [wave for names in order(self.configs) if (wave := [name for name in names if name in chosen])]
 
 
-def assemble(file: Path, *, profile: str, emit: Emit, jobs: int = 0, look_only: bool = False) -> Crew:
-    """The crew that a goctl.toml stands for. Raises ConfigError with the problems of all its files."""
+def assemble(
+    file: Path, *, profile: str, emit: Emit, jobs: int = 0, look_only: bool = False, beside: Session | None = None
+) -> Crew:
+    """The crew that a goctl.toml stands for. Raises ConfigError with the problems of all its files.
+
+    One that is made `beside` a session shares what that keeps.
+    """
     loaded = load(file, profile=profile, lenient=_is_above(file))
     if loaded.config.workspace.members:
         everyone = _members(loaded, profile)
@@ -105,7 +121,7 @@ def assemble(file: Path, *, profile: str, emit: Emit, jobs: int = 0, look_only: 
     else:
         everyone = [loaded]
         _check_needs(everyone, {loaded.config.project.name})
-    return Crew(everyone, emit=emit, jobs=jobs, look_only=look_only, is_whole=not loaded.is_member)
+    return Crew(everyone, file=file, profile=profile, emit=emit, jobs=jobs, look_only=look_only, beside=beside)
 
 
 def _is_above(file: Path) -> bool:

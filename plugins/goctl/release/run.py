@@ -12,7 +12,7 @@ import msgspec
 from goctl.config.model import STAGES
 from goctl.contracts import Image
 from goctl.errors import ConfigError
-from goctl.events import RunFinished, RunStarted, StageStarted, StepFinished
+from goctl.events import Notice, RunFinished, RunStarted, StageStarted, StepFinished
 from goctl.plan.joined import join
 from goctl.plan.make import EMBEDDED, make
 from goctl.plan.model import CompileStep, ImageStep, Plan
@@ -40,10 +40,13 @@ WALKED = frozenset({"build", "image", "push"})
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for: the task's name (a stage, or `release` for those that each project names), and the selections."""
+    """What was asked for: the task's name (a stage, or `release` for those that each project names), the selections, and
+    with `since` only what is made differently from how that commit made it.
+    """
 
     task: str
     select: tuple[str, ...] = ()
+    since: str = ""
 
 
 def stages_for(stages: Sequence[str]) -> tuple[str, ...]:
@@ -80,6 +83,19 @@ def choose(crew: Crew, selections: Sequence[str]) -> dict[str, Chosen]:
     return dict(select(crew.configs, parse(selections)))
 
 
+def narrowed(crew: Crew, chosen: Mapping[str, Chosen], since: str) -> Mapping[str, Chosen]:
+    """Of a choice, what was asked for by `--since`."""
+    if not since:
+        return chosen
+    from goctl.release import since as comparison
+
+    found = comparison.since(crew, since, chosen)
+    affected = found.chosen(chosen)
+    if not affected:
+        crew.first.emit(Notice(f"nothing is affected since {since} ({found.commit[:12]})", level="info"))
+    return affected
+
+
 def plan(crew: Crew, chosen: Mapping[str, Chosen]) -> Plan:
     """The whole plan. In a crew that only looks, nothing is touched."""
     facts = gather(crew, chosen)
@@ -91,11 +107,14 @@ def release(crew: Crew, request: Request) -> None:
     """Runs the stages asked for, projects that need others after these."""
     started = time.perf_counter()
     stages = stages_of(crew, request.task)
-    chosen = choose(crew, request.select)
+    everything = choose(crew, request.select)
     counter = _Counter(crew.first.emit)
     crew.listen(counter)
     with _finishing(counter, started), crew.first.lock():
         crew.first.tidy()
+        if request.since:
+            _prepare(crew, everything, dict.fromkeys(everything, ("mod", "generate")))
+        chosen = narrowed(crew, everything, request.since)
         # Only what is pushed can be needed by others.
         waves = crew.waves(chosen) if any("push" in each for each in stages.values()) else [list(chosen)]
         for wave in waves:

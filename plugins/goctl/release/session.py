@@ -38,7 +38,7 @@ class Stores:
         self._look_only = look_only
         self.once = threading.RLock()
         self.destinations: dict[tuple[str, bytes], Destination] = {}
-        self._locked: Locked | None = None
+        self._locked: dict[Path, Locked] = {}
 
     @cached_property
     def blobs(self) -> BlobStore:
@@ -54,13 +54,13 @@ class Stores:
         return Unwritten(records) if self._look_only else records
 
     def locked(self, root: Path) -> Locked:
-        """The content of goctl.lock, read once."""
+        """The content of a folder's goctl.lock, read once."""
         from goctl.release.lock import Locked
 
         with self.once:
-            if self._locked is None:
-                self._locked = Locked(root)
-            return self._locked
+            if root not in self._locked:
+                self._locked[root] = Locked(root)
+            return self._locked[root]
 
 
 #: What the blob store may hold, in bytes. Enough for many versions of a large program's layers.
