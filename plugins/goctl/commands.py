@@ -65,12 +65,17 @@ def _run(file: Path, name: str, *, dry: bool, emit: _Output, options: dict[str, 
     if name in STAGES and not dry:
         from goctl.release.run import Request, release
 
-        release(crew, Request(task=name, select=select, since=options.get("since", "")))
+        release(crew, Request(task=name, select=select, since=options["since"], shard=options["shard"]))
         return None
     from goctl.release import answers
 
     if name in STAGES or name == "plan":
         answers.plan(crew, select, "release" if name == "plan" else name, options.get("since", ""))
+        return None
+    if name == "merge":
+        from goctl.release.run import merge
+
+        merge(crew, tuple(options["folder"] or ()))
         return None
     if name == "affected":
         answers.affected(crew, select, options["since"])

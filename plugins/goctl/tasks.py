@@ -23,7 +23,8 @@ _SELECT = "what to do: project:target@platform with globs; may be repeated"
 _COMMON = {"profile": "use the settings of [profiles.NAME]", "json": "one event a line, as JSON"}
 _SELECTING = {"select": _SELECT, **_COMMON}
 _SINCE = {"since": "only what is made differently from how it was made at this branch, tag or commit"}
-_STAGE = {**_SELECTING, **_SINCE, "jobs": "how many things to do at once (default: one for each core)"}
+_SHARD = {"shard": "a part of it, for one of several machines: 1/4 is the first of four"}
+_STAGE = {**_SELECTING, **_SINCE, **_SHARD, "jobs": "how many things to do at once (default: one for each core)"}
 
 #: Scalar defaults, so that INVOKE_GOCTL_PROFILE, INVOKE_GOCTL_JOBS and INVOKE_GOCTL_JSON are heard.
 DEFAULTS = {"goctl": {"profile": "", "jobs": 0, "json": False}}
@@ -217,7 +218,7 @@ def _options(**defaults: Any) -> Signature:
 _PLAIN = {"profile": "", "json": False}
 _KINDS = {
     **{
-        name: _Kind(words, _options(select=None, since="", jobs=0, **_PLAIN), _STAGE, ("select",))
+        name: _Kind(words, _options(select=None, since="", shard="", jobs=0, **_PLAIN), _STAGE, ("select",))
         for name, words in _STAGES.items()
     },
     **{name: _Kind(words, _options(**_PLAIN), _COMMON) for name, words in _SIMPLE.items()},
@@ -230,6 +231,12 @@ _KINDS = {
         _options(select=None, since="", **_PLAIN),
         {**_SELECTING, **_SINCE},
         ("select",),
+    ),
+    "merge": _Kind(
+        "join what the shards of a release made into indexes and tags",
+        _options(folder=None, **_PLAIN),
+        {"folder": "a shard's result (default: all below dist/shards); may be repeated", **_COMMON},
+        ("folder",),
     ),
     "affected": _Kind(
         "say which targets are made differently since a commit, and why; with --json for a matrix of CI jobs",

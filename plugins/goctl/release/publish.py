@@ -73,6 +73,15 @@ class Publisher:
         for push in pushes:
             self._tell(push, results)
 
+    def sent(self) -> None:
+        """Waits for what was begun. Raises what it failed with, once all of it has ended."""
+        errors = [error for early in self._early if (error := early.exception()) is not None]
+        for error in errors:
+            if not isinstance(error, GoctlError):
+                raise error
+        if errors:
+            raise errors[0]
+
     def close(self) -> None:
         """Gives up what was begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)

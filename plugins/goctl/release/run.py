@@ -17,6 +17,8 @@ from goctl.plan.joined import join
 from goctl.plan.make import EMBEDDED, make
 from goctl.plan.model import CompileStep, ImageStep, Plan
 from goctl.plan.select import parse, select
+from goctl.plan.shard import Shard, slots, split
+from goctl.release import costs
 from goctl.release.gather import Chosen, gather, wanted_by_unit
 from goctl.release.publish import Publisher
 from goctl.release.walk import Hooks, Walk
@@ -41,12 +43,13 @@ WALKED = frozenset({"build", "image", "push"})
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for: the task's name (a stage, or `release` for those that each project names), the selections, and
-    with `since` only what is made differently from how that commit made it.
+    with `since` only what is made differently from how that commit made it; `shard` is a part of the whole, like `1/4`.
     """
 
     task: str
     select: tuple[str, ...] = ()
     since: str = ""
+    shard: str = ""
 
 
 def stages_for(stages: Sequence[str]) -> tuple[str, ...]:
@@ -107,6 +110,7 @@ def release(crew: Crew, request: Request) -> None:
     """Runs the stages asked for, projects that need others after these."""
     started = time.perf_counter()
     stages = stages_of(crew, request.task)
+    shard = Shard.parse(request.shard) if request.shard else None
     everything = choose(crew, request.select)
     counter = _Counter(crew.first.emit)
     crew.listen(counter)
@@ -115,6 +119,10 @@ def release(crew: Crew, request: Request) -> None:
         if request.since:
             _prepare(crew, everything, dict.fromkeys(everything, ("mod", "generate")))
         chosen = narrowed(crew, everything, request.since)
+        if shard is not None:
+            _prepare(crew, chosen, stages)
+            _release_part(crew, request, shard, chosen, stages)
+            return
         # Only what is pushed can be needed by others.
         waves = crew.waves(chosen) if any("push" in each for each in stages.values()) else [list(chosen)]
         for wave in waves:
@@ -129,16 +137,31 @@ def release(crew: Crew, request: Request) -> None:
             crew.first.prune()
 
 
+def _release_part(crew: Crew, request: Request, shard: Shard, chosen: Mapping[str, Chosen], stages: Stages) -> None:
+    """One shard: its part of the plan is made and sent, and what the merge must know is left in dist/."""
+    from goctl.release import shards
+
+    made = asked_for(crew, plan(crew, chosen), stages)
+    parts = split(slots(chosen), costs.read(crew.first.state), shard.count)
+    own = shards.own_steps(made, parts[shard.number - 1], crew.name)
+    crew.first.emit(RunStarted(request.task, made.project, len(own.steps)))
+    results = Walk(crew, own, Hooks(lambda: _edited(crew, chosen), _kept)).run()
+    if any(made.of("push")):
+        shards.publish(crew, made, own, results)
+    shards.write(crew, shard, shards.split_of(made, parts), made, own, results)
+
+
+def _edited(crew: Crew, chosen: Mapping[str, Chosen]) -> list[str]:
+    """Sources that were written to since they were listed."""
+    from goctl.golang.snapshot import changed_since_listing
+
+    units = [crew.units[unit] for unit, wanted in wanted_by_unit(crew, chosen).items() if wanted]
+    return [path for unit in units for path in changed_since_listing(unit)]
+
+
 def _walk(crew: Crew, made: Plan, chosen: Mapping[str, Chosen]) -> None:
     publisher = Publisher(crew, made) if any(made.of("push")) else None
-
-    def sources_changed() -> Sequence[str]:
-        from goctl.golang.snapshot import changed_since_listing
-
-        units = [crew.units[unit] for unit, wanted in wanted_by_unit(crew, chosen).items() if wanted]
-        return [path for unit in units for path in changed_since_listing(unit)]
-
-    hooks = Hooks(sources_changed, publisher.begin if publisher is not None else _kept)
+    hooks = Hooks(lambda: _edited(crew, chosen), publisher.begin if publisher is not None else _kept)
     walk = Walk(crew, made, hooks)
     try:
         results = walk.run()
@@ -147,6 +170,18 @@ def _walk(crew: Crew, made: Plan, chosen: Mapping[str, Chosen]) -> None:
     finally:
         if publisher is not None:
             publisher.close()
+    costs.learn(crew.first.state, costs.of_slots(made, results.spent, crew.name))
+
+
+def merge(crew: Crew, folders: Sequence[str]) -> None:
+    """Joins what the shards of a release made."""
+    from goctl.release import shards
+
+    started = time.perf_counter()
+    counter = _Counter(crew.first.emit)
+    crew.listen(counter)
+    with _finishing(counter, started), crew.first.lock():
+        shards.merge(crew, folders)
 
 
 def _kept(step: ImageStep, image: Image) -> None:

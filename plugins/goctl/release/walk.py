@@ -18,6 +18,7 @@ from goctl.contracts import Artifact, Binary, Image, Index, Outcome
 from goctl.errors import BuildError, ExtensionError, GoctlError
 from goctl.events import StepStarted
 from goctl.plan.model import AnyStep, CompileStep, ImageStep, IndexStep, Plan, PushStep
+from goctl.release.costs import Meter
 from goctl.release.known import Known
 from goctl.release.tell import tell_programs, tell_step
 from goctl.values import Digest
@@ -30,11 +31,14 @@ ASSEMBLERS = 2
 
 
 class Results(msgspec.Struct, frozen=True):
-    """What a walk brought forth: artifacts and seconds by step id; `cached` holds the ids of steps that were known."""
+    """What a walk brought forth: artifacts and seconds by step id; `cached` holds the ids of steps that were known, `spent`
+    what each of the others took for itself.
+    """
 
     artifacts: dict[str, Artifact]
     cached: frozenset[str]
     seconds: dict[str, float]
+    spent: dict[str, float]
 
 
 class Hooks(msgspec.Struct, frozen=True):
@@ -56,6 +60,7 @@ class Walk:
         self._artifacts: dict[str, Artifact] = {}
         self._cached: set[str] = set()
         self._seconds: dict[str, float] = {}
+        self._meter = Meter()
         self._errors: list[GoctlError] = []
         self._dependents: dict[str, list[AnyStep]] = {}
         self._fresh: list[tuple[CompileStep, Binary]] = []
@@ -90,7 +95,8 @@ class Walk:
     def _results(self) -> Results:
         if self._errors:
             raise self._errors[0] if len(self._errors) == 1 else joined(self._errors)
-        return Results(self._artifacts, frozenset(self._cached), self._seconds)
+        own = {id: seconds for id, seconds in self._seconds.items() if isinstance(self._steps[id], ImageStep)}
+        return Results(self._artifacts, frozenset(self._cached), self._seconds, own | self._meter.spent())
 
     def _drain(self) -> None:
         """Takes what workers hand in until none is left."""
@@ -179,6 +185,7 @@ class Walk:
         match step, ended.artifact:
             case CompileStep(), Binary() as binary:
                 self._fresh.append((step, binary))
+                self._meter.ended(step, ended.seconds)
             case ImageStep(), Image() as image:
                 self._known.learn_image(self._key(step), image, step.id, step.fields)
                 self._hooks.image_made(step, image)
