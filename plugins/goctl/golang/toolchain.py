@@ -154,12 +154,18 @@ def split_flags(text: str) -> tuple[str, ...]:
 def check_flags(flags: tuple[str, ...]) -> None:
     """Raises ConfigError for a GOFLAGS that would make results unaccountable."""
     for flag in flags:
-        match = _REFUSED.match(flag)
-        if match is not None:
+        name = refused_flag(flag)
+        if name:
             raise ConfigError(
-                f"GOFLAGS holds {flag!r}: -{match[1] or match[3]} makes what is built depend on more than goctl can see",
+                f"GOFLAGS holds {flag!r}: -{name} makes what is built depend on more than goctl can see",
                 hint="take it out of GOFLAGS (`go env -u GOFLAGS`, or unset the variable)",
             )
+
+
+def refused_flag(flag: str) -> str:
+    """The name of a flag that GOFLAGS may not hold; empty for one that it may."""
+    match = _REFUSED.match(flag)
+    return (match[1] or match[3]) if match is not None else ""
 
 
 def _check_constraint(host: Host, found: Found, version: str, environment: Mapping[str, str]) -> None:
