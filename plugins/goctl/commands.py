@@ -24,6 +24,8 @@ from goctl.system.process import children
 
 STAGES = ("release", "build", "image", "push")
 QUESTIONS = ("plan", "explain", "config")
+#: Tasks that write nothing below the project.
+LOOKING = (*QUESTIONS, "go.env")
 
 
 def command(file: Path, name: str, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:
@@ -57,7 +59,7 @@ def _run(file: Path, name: str, *, dry: bool, emit: _Output, options: dict[str, 
     from goctl.config.loader import load
     from goctl.release.session import Session
 
-    look_only = dry or name in QUESTIONS
+    look_only = dry or name in LOOKING
     loaded = load(file, profile=options.pop("profile", ""))
     session = Session(loaded, emit=emit, jobs=options.pop("jobs", 0), look_only=look_only)
     select = tuple(options.pop("select", None) or ())

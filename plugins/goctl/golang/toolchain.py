@@ -180,10 +180,11 @@ def _check_constraint(host: Host, found: Found, version: str, environment: Mappi
 
 
 def _refusal(host: Host, text: str, found: Found, environment: Mapping[str, str]) -> ToolchainError:
-    words = without_userinfo(text.strip().splitlines()[-1]) if text.strip() else "it printed nothing"
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("For more details see")]
+    words = without_userinfo(lines[-1].strip()) if lines else "it printed nothing"
     old = re.search(r"requires go >=|go\.(?:mod|work) requires go|module requires go", text)
     if old is None and not re.search(r"toolchain not available|download go|cannot find \"go[\d.]", text):
-        return ToolchainError(f"`go env` failed: {words}", hint="run it in the folder of go.mod to see more")
+        return ToolchainError(f"`go env` failed: {words}", hint="`invoke doctor` tells which setting is wrong")
     told = choice(found.version, found.goroot, host.module, environment)
     others = {other.command: other.version for other in candidates(host.root, environment)}
     if old is not None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from goctl.golang.advice.finding import PROBLEM, REMARK, Finding, Lines
 from goctl.golang.advice.shells import command
 from goctl.golang.advice.situation import ENVIRONMENT, TOML, WRITTEN, Situation, hidden
-from goctl.golang.environment import SCRUBBED
 from goctl.golang.toolchain import refused_flag, split_flags
+from goctl.plan.goenv import VARIANT_VARIABLES
 
 #: Flags that goctl gives to every go build itself, and what decides them.
 _GIVEN = {"trimpath": "it is always on", "buildvcs": "goctl never lets go look at the checkout", "p": "`--jobs` decides"}
@@ -17,9 +17,15 @@ _GIVEN = {"trimpath": "it is always on", "buildvcs": "goctl never lets go look a
 _CHANGING = {
     "tags": "build-tags",
     "ldflags": "ldflags",
-    **dict.fromkeys("gcflags asmflags gccgoflags race msan asan cover buildmode linkshared installsuffix pgo".split(), "flags"),
+    **dict.fromkeys(
+        "gcflags asmflags gccgoflags race msan asan cover buildmode linkshared installsuffix pgo".split(), "flags"
+    ),
 }
-_TOOLCHAIN = re.compile(r"(?:local|auto|path|(?:[\w.-]+-)?go1(?:\.\d+)*(?:(?:rc|beta)\d+)?(?:-[\w.]+)?|local)(?:\+(?:auto|path))?\Z")
+#: What goctl sets for each platform.
+_DECIDED = frozenset({"GOOS", "GOARCH", "CGO_ENABLED", *(name for name, _ in VARIANT_VARIABLES.values())})
+_TOOLCHAIN = re.compile(
+    r"(?:local|auto|path|(?:[\w.-]+-)?go1(?:\.\d+)*(?:(?:rc|beta)\d+)?(?:-[\w.]+)?|local)(?:\+(?:auto|path))?\Z"
+)
 
 
 def unparsed(s: Situation) -> Iterator[Finding]:
@@ -75,19 +81,25 @@ def flags(s: Situation) -> Iterator[Finding]:
     for name, word in by_name.items():
         refused = refused_flag(word)
         if refused:
-            yield _flag(s, PROBLEM, "goflags-refused", word, f"-{refused} makes what is built depend on what goctl cannot see")
+            yield _flag(
+                s, PROBLEM, "goflags-refused", word, f"-{refused} makes what is built depend on what goctl cannot see"
+            )
         elif name == "mod" and word.endswith("=mod"):
-            why = "go may write go.mod and go.sum while it builds, so that a release is of other modules than version control"
+            why = (
+                "go may write go.mod and go.sum while it builds, so that a release is of other modules than version control"
+            )
             yield _flag(s, PROBLEM, "goflags-mod", word, why)
         elif name == "mod" and word.endswith("=vendor") and not s.vendored:
             yield _flag(s, PROBLEM, "goflags-vendor", word, "there is no vendor folder: go refuses to build")
         elif name in _GIVEN:
             yield _flag(s, REMARK, "goflags-given", word, f"it changes nothing here: {_GIVEN[name]}")
-        elif name in s.own and s.own[name]:
+        elif s.own.get(name):
             why = f"it is lost for {', '.join(s.own[name])}, whose own {_CHANGING[name]} take its place"
             yield _flag(s, PROBLEM, "goflags-lost", word, why)
         elif name in _CHANGING and where != TOML:
-            why = f"programs become others than on machines without it; where it is meant, set {_CHANGING[name]} of the target"
+            why = (
+                f"programs become others than on machines without it; where it is meant, set {_CHANGING[name]} of the target"
+            )
             yield _flag(s, REMARK, "goflags-changing", word, why)
 
 
@@ -134,7 +146,7 @@ def workspace(s: Situation) -> Iterator[Finding]:
     elif s.work and not s.work_uses:
         mend, lines = s.to("GOWORK", "") if named else ("take the module in, or set GOWORK=off", Lines())
         if not named:
-            lines = command("go", "work", "use", s.module)
+            lines = command(s.go, "work", "use", s.module)
         yield Finding(
             "gowork-without-module",
             PROBLEM,
@@ -195,15 +207,15 @@ def settings(s: Situation) -> Iterator[Finding]:
                 else "programs become others than on machines without it; where it is meant, put it into env of [go]",
                 *s.to(name, ""),
             )
-    for name in sorted(SCRUBBED):
-        value = s.environment.get(name) or s.written.get(name)
+    for name in sorted(_DECIDED):
+        value = s.environment.get(name, "") or s.written.get(name, "")
         if value:
-            instead = "cgo of a target" if name == "CGO_ENABLED" else "platforms"
+            instead = "cgo of the target" if name == "CGO_ENABLED" else "the target's platforms"
             yield Finding(
                 f"{name.lower().replace('_', '-')}-ignored",
                 REMARK,
                 f"{name}={hidden(name, value)} ({s.origin(name)})",
-                f"it changes nothing here: goctl decides it{f', by {instead}' if name.startswith(('CGO', 'GOOS', 'GOA')) else ''}",
+                f"it changes nothing here: goctl decides that itself, by {instead}",
                 *s.to(name, ""),
             )
 
@@ -255,7 +267,7 @@ def compilers(s: Situation) -> Iterator[Finding]:
             f'target {lack.target} has cgo = "host", and there is no C compiler for {lack.platform}: looked for '
             + ", ".join(lack.tried),
             "its programs cannot be compiled",
-            f"install one, name it by CC in env of [platforms.{lack.platform!r}], or set cgo = \"zig\"".replace("'", '"'),
+            f'install one, name it by CC in env of [platforms.{lack.platform!r}], or set cgo = "zig"'.replace("'", '"'),
         )
 
 

@@ -160,7 +160,7 @@ def disks(s: Situation) -> Iterator[Finding]:
                 f"{ByteSize(folder.free)} are free where {name} is, {folder.path}",
                 "a build ends in the middle when the disk is full",
                 f"free some space: `go clean {'-cache' if name == 'GOCACHE' else '-modcache'}` empties it",
-                command("go", "clean", "-cache" if name == "GOCACHE" else "-modcache"),
+                command(s.go, "clean", "-cache" if name == "GOCACHE" else "-modcache"),
             )
         why = {
             NETWORK: "every build reads thousands of small files there, and two machines at once may get into each other's "

@@ -198,7 +198,9 @@ def sums(s: Situation) -> Iterator[Finding]:
                 f"{name.lower()}-wide",
                 REMARK,
                 f"{name} holds {wide[0]!r} ({s.origin(name)}), which matches modules of strangers",
-                "nobody vouches for them" if name == "GONOSUMDB" else "they may come over connections that anybody can change",
+                "nobody vouches for them"
+                if name == "GONOSUMDB"
+                else "they may come over connections that anybody can change",
                 *s.to(name, ",".join(glob for glob in s.set(name).split(",") if glob not in wide)),
             )
 

@@ -12,7 +12,7 @@ POWERSHELL, CMD, POSIX = "powershell", "cmd", "posix"
 
 
 def shell_of(system: str, environment: Mapping[str, str]) -> str:
-    """The shell in use. Nothing says so for certain: PowerShell puts the user's folder into PSModulePath, cmd sets PROMPT."""
+    """The shell in use, as far as can be told: PowerShell puts the user's folder into PSModulePath, cmd sets PROMPT."""
     if environment.get("MSYSTEM") or (system == "windows" and environment.get("SHELL")):
         return POSIX  # Git Bash, MSYS2, Cygwin
     modules = environment.get("PSModulePath") or environment.get("PSMODULEPATH", "")
@@ -29,7 +29,9 @@ def command(*words: str) -> Lines:
     first = _powershell(words[0])
     call = f"& {first}" if first.startswith("'") else first
     return Lines(
-        (" ".join((call, *map(_powershell, words[1:]))),), (" ".join(map(_cmd, words)),), (" ".join(map(shlex.quote, words)),)
+        (" ".join((call, *map(_powershell, words[1:]))),),
+        (" ".join(map(_cmd, words)),),
+        (" ".join(map(shlex.quote, words)),),
     )
 
 

@@ -47,7 +47,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     `system` is windows, darwin or linux; `values` is what `go env` answered, empty where it refused; `written` is what
     `go env -w` keeps in `settings_file`, `shipped` what GOROOT/go.env says, `configured` what goctl.toml sets. `goroot` and
-    `version` are the command's own. `missing` lists required modules (`path version`) that are not in the module cache.
+    `version` are the command's own; `go` is what to type for it. `missing` lists required modules (`path version`) that are not in the module cache.
     `work` is the go.work in use, `work_near` the one that lies at the module or above. `own` are targets with tags
     (`-tags`) or linker flags (`-ldflags`) of their own. `None` stands for what could not be told.
     """
@@ -56,6 +56,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     wsl: bool = False
     shell: str = shells.POSIX
     command: str = "go"
+    go: str = "go"
     goroot: str = ""
     version: str = ""
     windows_go: str = ""
@@ -127,7 +128,9 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         match self.origin(name):
             case "goctl.toml":
                 setting = _TOML_NAMES.get(name, f"{name} in go.env")
-                return (f"in goctl.toml, set {setting} to {shown}" if value else f"take {setting} out of goctl.toml"), Lines()
+                return (
+                    f"in goctl.toml, set {setting} to {shown}" if value else f"take {setting} out of goctl.toml"
+                ), Lines()
             case "environment":
                 file = "" if self.system == "windows" else ", and where it is set: a start-up file of the shell, or CI"
                 if value:
@@ -135,10 +138,9 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
                 return f"take {name} out of the environment{file}", shells.unset_variable(name, self.system)
         if not self.settings_file:
             return f"set {name} in the environment", shells.set_variable(name, shown, self.system)
-        go = "go" if self.path(self.command).stem == "go" and not re.search(r"[\s']", self.command) else self.command
         if value:
-            return f"let go keep another {name}", shells.command(go, "env", "-w", f"{name}={shown}")
-        return f"take {name} from what go keeps", shells.command(go, "env", "-u", name)
+            return f"let go keep another {name}", shells.command(self.go, "env", "-w", f"{name}={shown}")
+        return f"take {name} from what go keeps", shells.command(self.go, "env", "-u", name)
 
 
 def hidden(name: str, value: str) -> str:

@@ -80,7 +80,7 @@ def case(s: Situation) -> Iterator[Finding]:
                 f"go.mod requires {before} and {path}",
                 "it is one module under two names: go refuses to compile both (`case-insensitive import collision`)",
                 "find out who imports the wrong one, and mend the import",
-                command("go", "mod", "why", "-m", path),
+                command(s.go, "mod", "why", "-m", path),
             )
 
 
@@ -108,7 +108,7 @@ def scanner(s: Situation) -> Iterator[Finding]:
         "virus-scanner",
         REMARK,
         f"a virus scanner may look into {', '.join(left)}{measured}{slow}",
-        "it reads every file that is written there, thousands in a build, and may hold a program just when it is to be moved",
+        "it reads each of the thousands of files that a build writes, and may hold a program just when it is to be moved",
         "where your rules allow it, exclude them, as an administrator; or keep them on a Dev Drive",
         Lines((line,), (within,), (within,)),
     )
