@@ -73,11 +73,8 @@ def advice(config: Config, root: Path, module: Path) -> tuple[Situation, Documen
 
 def _summary(findings: Document) -> Check:
     severities = [finding["severity"] for finding in msgspec.json.decode(findings.data)["findings"]]
-    words = ", ".join(
-        f"{(many := severities.count(one))} {one}{'s' if many > 1 else ''}"
-        for one in ("problem", "remark")
-        if severities.count(one)
-    )
+    counts = {one: severities.count(one) for one in ("problem", "remark")}
+    words = ", ".join(f"{count} {one}{'s' if count > 1 else ''}" for one, count in counts.items() if count)
     if not words:
         return Check("go settings", "ok", "nothing is wrong with them")
     return Check("go settings", "warning" if "problem" in severities else "ok", words, "told below")

@@ -123,45 +123,45 @@ def mode(s: Situation) -> Iterator[Finding]:
 
 
 def workspace(s: Situation) -> Iterator[Finding]:
-    """GOWORK: not there, elsewhere, without this module, off beside a go.work."""
-    named = s.set("GOWORK")
+    """GOWORK: not there, elsewhere, off beside a go.work."""
+    named, where = s.set("GOWORK"), s.origin("GOWORK")
     if named == "off":
-        if s.work_near and s.origin("GOWORK") != TOML:
+        if s.work_near and where != TOML:
             yield Finding(
                 "gowork-off",
                 REMARK,
-                f"GOWORK=off ({s.origin('GOWORK')}), and there is {s.work_near}",
+                f"GOWORK=off ({where}), and there is {s.work_near}",
                 "modules of the workspace are taken as go.mod names them, downloaded, and not from their folders",
                 *s.to("GOWORK", ""),
             )
-        return
-    if named and not s.work_exists:
+    elif named and not s.work_exists:
         yield Finding(
             "gowork-missing",
             PROBLEM,
-            f"GOWORK names {named} ({s.origin('GOWORK')}), which is not there",
+            f"GOWORK names {named} ({where}), which is not there",
             "the go command refuses to do anything with modules",
             *s.to("GOWORK", ""),
         )
-    elif s.work and not s.work_uses:
-        mend, lines = s.to("GOWORK", "") if named else ("take the module in, or set GOWORK=off", Lines())
-        if not named:
-            lines = command(s.go, "work", "use", s.module)
+    elif named and s.work_uses and s.project and not s.path(named).is_relative_to(s.path(s.project)) and where != TOML:
+        yield Finding(
+            "gowork-elsewhere",
+            REMARK,
+            f"GOWORK names {named} ({where}), outside of this project",
+            "what is there changes what is built here, and no other machine has it",
+            *s.to("GOWORK", ""),
+        )
+
+
+def workspace_of_others(s: Situation) -> Iterator[Finding]:
+    """A workspace that does not take this module in."""
+    if s.work and s.work_exists and not s.work_uses:
+        take_in = ("take the module in, or set GOWORK=off", command(s.go, "work", "use", s.module))
         yield Finding(
             "gowork-without-module",
             PROBLEM,
             f"the workspace {s.work} does not use this module, {s.module}",
             "go builds nothing that lies in a module outside of its workspace",
-            mend,
-            lines,
-        )
-    elif named and s.project and not s.path(named).is_relative_to(s.path(s.project)) and s.origin("GOWORK") != TOML:
-        yield Finding(
-            "gowork-elsewhere",
-            REMARK,
-            f"GOWORK names {named} ({s.origin('GOWORK')}), outside of this project",
-            "what is there changes what is built here, and no other machine has it",
-            *s.to("GOWORK", ""),
+            *(s.to("GOWORK", "") if s.set("GOWORK") else take_in),
         )
 
 
@@ -271,4 +271,4 @@ def compilers(s: Situation) -> Iterator[Finding]:
         )
 
 
-CHECKS = (unparsed, flags, mode, workspace, toolchain, settings, settings_file, compilers)
+CHECKS = (unparsed, flags, mode, workspace, workspace_of_others, toolchain, settings, settings_file, compilers)

@@ -38,20 +38,26 @@ def goroot(s: Situation) -> Iterator[Finding]:
         )
 
 
-def gopath(s: Situation) -> Iterator[Finding]:
-    """GOPATH: relative, in GOROOT, the module's own folder, several."""
+def _entries(s: Situation) -> list[str]:
     named = s.set("GOPATH") or s.values.get("GOPATH", "")
-    entries = [entry for entry in named.split(";" if s.system == "windows" else ":") if entry]
-    wrong = [entry for entry in entries if not s.path(entry).is_absolute()]
-    if wrong:
+    return [entry for entry in named.split(";" if s.system == "windows" else ":") if entry]
+
+
+def gopath_relative(s: Situation) -> Iterator[Finding]:
+    """GOPATH with an entry that go refuses."""
+    if any(not s.path(entry).is_absolute() for entry in _entries(s)):
         yield Finding(
             "gopath-relative",
             PROBLEM,
-            f"GOPATH holds {wrong[0]!r} ({s.origin('GOPATH')}), which is no absolute path on this system",
+            f"GOPATH is {s.value('GOPATH')!r} ({s.origin('GOPATH')}), which is no absolute path on this system",
             "the go command refuses it; ~ is the shell's, and means nothing in a setting",
             *s.to("GOPATH", ""),
         )
-        return
+
+
+def gopath(s: Situation) -> Iterator[Finding]:
+    """GOPATH: in GOROOT, the module's own folder, several."""
+    entries = [entry for entry in _entries(s) if s.path(entry).is_absolute()]
     root = s.goroot or s.values.get("GOROOT", "")
     inner = [entry for entry in entries if root and s.path(entry).is_relative_to(s.path(root))]
     if inner:
@@ -187,4 +193,4 @@ def temporary(s: Situation) -> Iterator[Finding]:
         )
 
 
-CHECKS = (goroot, gopath, module_place, caches, disks, temporary)
+CHECKS = (goroot, gopath_relative, gopath, module_place, caches, disks, temporary)

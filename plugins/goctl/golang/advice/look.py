@@ -27,7 +27,7 @@ from goctl.system.process import run
 
 #: Names that are compared with each other: more would take longer than they are worth.
 _MOST_NAMES = 50_000
-_KEPT = ("GO", "CGO_", "ONEDRIVE")
+_KEPT = ("GO", "CGO_", "CC", "CXX", "ONEDRIVE")
 
 
 def look(config: Config, root: Path, module: Path) -> Situation:
@@ -38,7 +38,6 @@ def look(config: Config, root: Path, module: Path) -> Situation:
     values = _values(found, module if module.is_dir() else root, environment)
     names = _names(root)
     project = os.path.realpath(root)
-    default = settings_file({name: value for name, value in os.environ.items() if name != "GOENV"})
     seen = _folders(environment, values, project, wsl=wsl)
     kept = settings_file(environment)
     made = Situation(
@@ -56,9 +55,7 @@ def look(config: Config, root: Path, module: Path) -> Situation:
         shipped=settings_in(os.path.join(found.goroot, "go.env")) if found else {},
         configured=_configured(config),
         settings_file=kept,
-        default_file=default,
         settings_file_exists=os.path.isfile(kept),
-        default_file_exists=os.path.isfile(default),
         project=project,
         module=os.path.realpath(module),
         folders=seen,
@@ -68,8 +65,14 @@ def look(config: Config, root: Path, module: Path) -> Situation:
         case_blind=next((machine.case_blind(str(file)) for file in _files(root, module) if file.is_file()), None),
         same_but_case=same_but_case(names),
     )
-    made = _with_modules(made, module, environment)
+    made = _with_modules(_with_default_file(made), module, environment)
     return _with_windows(made, root, names) if system == "windows" else made
+
+
+def _with_default_file(s: Situation) -> Situation:
+    """Adds where `go env -w` would write if nobody had set GOENV."""
+    default = settings_file({name: value for name, value in os.environ.items() if name != "GOENV"})
+    return msgspec.structs.replace(s, default_file=default, default_file_exists=os.path.isfile(default))
 
 
 def _command(config: Config, root: Path, module: Path, environment: Mapping[str, str]) -> Found | None:

@@ -47,9 +47,10 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     `system` is windows, darwin or linux; `values` is what `go env` answered, empty where it refused; `written` is what
     `go env -w` keeps in `settings_file`, `shipped` what GOROOT/go.env says, `configured` what goctl.toml sets. `goroot` and
-    `version` are the command's own; `go` is what to type for it. `missing` lists required modules (`path version`) that are not in the module cache.
-    `work` is the go.work in use, `work_near` the one that lies at the module or above. `own` are targets with tags
-    (`-tags`) or linker flags (`-ldflags`) of their own. `None` stands for what could not be told.
+    `version` are the command's own; `go` is what to type for it. `missing` lists required modules (`path version`) that
+    are not in the module cache. `work` is the go.work in use, `work_near` the one that lies at the module or above. `own`
+    are the targets with build tags (`tags`) and linker flags (`ldflags`) of their own. `opening` is seconds to open a file
+    of the cache. `None` stands for what could not be told.
     """
 
     system: str = "linux"
@@ -124,21 +125,22 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     def to(self, name: str, value: str) -> tuple[str, Lines]:
         """Words and lines that give a setting another value, where it was set; an empty one takes it back."""
-        shown = hidden(name, value)
-        match self.origin(name):
-            case "goctl.toml":
-                setting = _TOML_NAMES.get(name, f"{name} in go.env")
-                return (
-                    f"in goctl.toml, set {setting} to {shown}" if value else f"take {setting} out of goctl.toml"
-                ), Lines()
-            case "environment":
-                file = "" if self.system == "windows" else ", and where it is set: a start-up file of the shell, or CI"
-                if value:
-                    return f"set {name} in the environment{file}", shells.set_variable(name, shown, self.system)
-                return f"take {name} out of the environment{file}", shells.unset_variable(name, self.system)
+        words, lines = self._to(name, hidden(name, value))
+        return (f"{words}, with what *** stands for here" if "***" in hidden(name, value) else words), lines
+
+    def _to(self, name: str, shown: str) -> tuple[str, Lines]:
+        origin = self.origin(name)
+        if origin == TOML:
+            setting = _TOML_NAMES.get(name, f"{name} in go.env")
+            return (f"set {setting} in goctl.toml to {shown}" if shown else f"take {setting} out of goctl.toml"), Lines()
+        if origin == ENVIRONMENT:
+            file = "" if self.system == "windows" else ", and where it is set: a start-up file of the shell, or CI"
+            if shown:
+                return f"set {name} in the environment{file}", shells.set_variable(name, shown, self.system)
+            return f"take {name} out of the environment{file}", shells.unset_variable(name, self.system)
         if not self.settings_file:
             return f"set {name} in the environment", shells.set_variable(name, shown, self.system)
-        if value:
+        if shown:
             return f"let go keep another {name}", shells.command(self.go, "env", "-w", f"{name}={shown}")
         return f"take {name} from what go keeps", shells.command(self.go, "env", "-u", name)
 
