@@ -14,6 +14,8 @@ from goctl.golang.advice.situation import Situation, hidden
 
 _WORDS = ("off", "direct")
 _PUBLIC = re.compile(r"\b(?:proxy\.golang\.org|goproxy\.io|goproxy\.cn|mirrors\.aliyun\.com)\b")
+#: A host that ends in no name of a country or the like; an address may end in /direct, though.
+_GLUED = re.compile(r"(\.(?:com|org|io|net|dev|cn))(direct|off)\Z")
 _MOST = 5
 
 
@@ -62,7 +64,7 @@ def _slip(entry: str) -> str:
         return f"write {entry.lower()}"
     if re.search(r"[;\s]", entry):
         return "entries are divided by a comma or a |"
-    if len(re.findall(r"https?:/", entry)) > 1 or re.search(r"(?<=[\w/])(?<!/)(?:direct|off)\Z", entry.partition("?")[0]):
+    if len(re.findall(r"https?:/", entry)) > 1 or _GLUED.search(entry):
         return "a comma or a | is missing between two entries"
     if not colon:
         if re.match(r"(?:https?|file)/", entry):
@@ -78,7 +80,7 @@ def _mended(value: str) -> str:
     value = re.sub(r"\s*[;\s]\s*", ",", value.strip())
     value = re.sub(r"(https?|file):?/+(?=[^/])", r"\1://", value) if "file" not in value else value
     value = re.sub(r"(?<=[^,|])(?=https?://)", ",", value)
-    value = re.sub(r"(?<=[\w/])(?<![,|])(direct|off)\Z", r",\1", value)
+    value = _GLUED.sub(r"\1,\2", value)
     return ",".join(part.lower() if part.lower() in _WORDS else part for part in re.sub(r",{2,}", ",", value).split(","))
 
 
