@@ -35,12 +35,7 @@ _FOUND = frozenset(("GOVERSION", "GOMOD"))
 def go_env_rows(situation: Situation) -> list[tuple[str, ...]]:
     """A row of COLUMNS for each setting. Where go refuses to answer, values are those that were set."""
     return [
-        (
-            name,
-            hidden(name, _value(situation, name)),
-            "; ".join((meaning, *_here(situation, name))),
-            _origin(situation, name),
-        )
+        (name, hidden(name, _value(situation, name)), _origin(situation, name), _here(situation, name) or meaning)
         for name, meaning in _MEANINGS.items()
     ]
 

@@ -78,7 +78,8 @@ def _slip(entry: str) -> str:
 def _mended(value: str) -> str:
     """A GOPROXY with the slips that have one meaning put right."""
     value = re.sub(r"\s*[;\s]\s*", ",", value.strip())
-    value = re.sub(r"(https?|file):?/+(?=[^/])", r"\1://", value) if "file" not in value else value
+    value = re.sub(r"(?:(?<=[,|])|\A)(https?)/", r"\1:/", value)
+    value = re.sub(r"(https?):/+(?=[^/])", r"\1://", value)
     value = re.sub(r"(?<=[^,|])(?=https?://)", ",", value)
     value = _GLUED.sub(r"\1,\2", value)
     return ",".join(part.lower() if part.lower() in _WORDS else part for part in re.sub(r",{2,}", ",", value).split(","))
