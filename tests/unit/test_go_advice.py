@@ -536,6 +536,22 @@ def test_the_scanner_line_names_what_is_left_to_exclude() -> None:
     assert "4.0 ms, which is slow" in found.matter
 
 
+def test_lines_that_are_made_for_one_shell_alone() -> None:
+    unc = r"\\wsl$\Ubuntu\home\me\shop"
+    inside = named(windows(project=unc, **at("project", unc, kind="wsl")))["project-in-wsl"].lines
+    assert inside.cmd == inside.posix == ("wsl -d Ubuntu --cd /home/me/shop invoke doctor",)
+    mine = named(windows(**at("GOCACHE", r"C:\my cache", writable=False)))["gocache-read-only"].lines
+    assert mine.powershell == (r"""icacls 'C:\my cache' /grant "${env:USERNAME}:(OI)(CI)M" /T""",)
+    assert mine.cmd == (r"""icacls "C:\my cache" /grant "%USERNAME%:(OI)(CI)M" /T""",)
+    mine = named(situation(**at("GOCACHE", "/my cache", writable=False)))["gocache-read-only"].lines
+    assert mine.posix == ("""sudo chown -R "$(id -un)" '/my cache'""",)
+
+
+def test_the_page_about_doctor_tells_every_finding() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
+    assert {case[0] for case in CASES} | {"goproxy-typo", "goflags-unparsed"} <= set(re.findall(r"`([\w-]+)`", page))
+
+
 def test_mounts_are_read_as_the_kernel_writes_them() -> None:
     text = (
         "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"

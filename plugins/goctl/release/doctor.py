@@ -107,10 +107,12 @@ def _project(session: Session) -> tuple[list[Check], int]:
 
 
 def _go(session: Session) -> Iterator[Check]:
+    from goctl.golang.advice.situation import hidden
+
     toolchain = session.toolchain()
     yield Check("go", "ok", f"{toolchain.version} ({toolchain.command}, from {toolchain.source})")
     if toolchain.flags:
-        yield Check("GOFLAGS", "ok", " ".join(toolchain.flags), "these flags apply to every go command")
+        yield Check("GOFLAGS", "ok", hidden("GOFLAGS", " ".join(toolchain.flags)), "these flags apply to every go command")
 
 
 def _modules(session: Session) -> Iterator[Check]:

@@ -267,7 +267,7 @@ def compilers(s: Situation) -> Iterator[Finding]:
             f'target {lack.target} has cgo = "host", and there is no C compiler for {lack.platform}: looked for '
             + ", ".join(lack.tried),
             "its programs cannot be compiled",
-            f'install one, name it by CC in env of [platforms.{lack.platform!r}], or set cgo = "zig"'.replace("'", '"'),
+            f'install one, name it by CC in env of [platforms."{lack.platform}"], or set cgo = "zig"',
         )
 
 

@@ -147,10 +147,16 @@ def _read_only(s: Situation, name: str, what: str, folder: Folder) -> Finding:
 
 
 def _own(s: Situation, path: str) -> tuple[str, Lines]:
+    quoted = command(path)
     if s.system == "windows":
-        return "give yourself the right to write there", command("icacls", path, "/grant", "%USERNAME%:(OI)(CI)M", "/T")
-    made = Lines(posix=(f'sudo chown -R "$(id -un)" {command(path).posix[0]}',))
-    return "make the folder yours", Lines(made.posix, made.posix, made.posix)
+        # Git Bash takes /grant for a path of its own unless it is told not to.
+        return "give yourself the right to write there", Lines(
+            (f'icacls {quoted.powershell[0].removeprefix("& ")} /grant "${{env:USERNAME}}:(OI)(CI)M" /T',),
+            (f'icacls {quoted.cmd[0]} /grant "%USERNAME%:(OI)(CI)M" /T',),
+            (f'MSYS_NO_PATHCONV=1 icacls {quoted.posix[0]} /grant "${{USERNAME}}:(OI)(CI)M" /T',),
+        )
+    line = f'sudo chown -R "$(id -un)" {quoted.posix[0]}'
+    return "make the folder yours", Lines((line,), (line,), (line,))
 
 
 def disks(s: Situation) -> Iterator[Finding]:

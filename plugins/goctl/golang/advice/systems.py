@@ -36,7 +36,7 @@ def long_paths(s: Situation) -> Iterator[Finding]:
             f"Windows takes no paths of more than 260 characters{depth}",
             "tools that are not made for it fail with `path not found` on deep folders: git, C compilers, virus scanners",
             "as an administrator, enable long paths; or move the project nearer to the root of a disk",
-            Lines((powershell,), (reg,), (reg.replace("\\", "\\\\"),)),
+            Lines((powershell,), (reg,), (f'powershell -Command "{powershell}"',)),
         )
     if s.git_long_paths is False:
         yield Finding(
@@ -179,8 +179,11 @@ def wsl(s: Situation) -> Iterator[Finding]:
 
 
 def _inside(s: Situation) -> Lines:
-    made = command("wsl", "--cd", s.project, "invoke", "doctor")
-    return Lines(made.powershell, made.cmd, made.posix)
+    """What runs within the distribution that the project, a UNC path, lies in."""
+    match = re.match(r"\\\\[^\\]+\\([^\\]+)(.*)", s.project)
+    if match is None:
+        return command("wsl", "invoke", "doctor")
+    return command("wsl", "-d", match[1], "--cd", match[2].replace("\\", "/") or "/", "invoke", "doctor")
 
 
 CHECKS = (long_paths, case, scanner, synced, wsl)
