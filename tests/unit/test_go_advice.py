@@ -405,6 +405,8 @@ def test_a_slip_in_goproxy_is_told_and_mended(value: str, words: str, mended: st
         ('"-mod=readonly -v"', "-mod=readonly -v"),
         ("netgo", ""),
         ("---x", ""),
+        ("-tags", ""),
+        ("-ldflags='-X=a=b'", "'-ldflags=-X=a=b'"),
     ],
 )
 def test_a_goflags_that_go_would_not_parse_is_told_and_mended(value: str, mended: str) -> None:
@@ -414,7 +416,9 @@ def test_a_goflags_that_go_would_not_parse_is_told_and_mended(value: str, mended
     assert "goflags-unparsed" not in named(flags(mended))
 
 
-@pytest.mark.parametrize("value", ["-mod=readonly -v", "'-ldflags=-s -w' -x", '"-gcflags=all=-N -l"', "--tags=a,b", ""])
+@pytest.mark.parametrize(
+    "value", ["-mod=readonly -v", "'-ldflags=-s -w' -x", '"-gcflags=all=-N -l"', "--tags=a,b", "-ldflags=-X=a='b'", ""]
+)
 def test_a_goflags_that_go_parses_is_left_alone(value: str) -> None:
     assert "goflags-unparsed" not in named(flags(value))
 

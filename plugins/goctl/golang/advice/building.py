@@ -53,13 +53,17 @@ def _wrong(value: str) -> str:
     for flag in split_flags(value):
         if not re.match(r"--?[^-=]", flag):
             return f"{hidden('GOFLAGS', flag)!r} is no flag of the form -name=value"
-        if re.search(r"""["']""", flag.partition("=")[0]) or re.match(r"""[^=]*=(["'])[^"']*\Z""", flag):
+        if re.match(r"""[^=]*(?:["']|=["'])""", flag):
             return "a quote stands within a flag, and means itself there"
+        if flag.lstrip("-") in _VALUED:
+            return f"{flag} has no value; write {flag}=..."
         if re.match(r"--?\w+(?:=\S*)? +-\w", flag) and flag.partition("=")[0].lstrip("-") not in _TAKING:
             return f"{hidden('GOFLAGS', flag)!r} is several flags in one pair of quotes"
     return ""
 
 
+_VALUED = {"tags", "mod", "p", "ldflags", "gcflags", "asmflags", "gccgoflags", "buildmode"}
+#: Flags whose value may be flags of another program.
 _TAKING = {"ldflags", "gcflags", "asmflags", "gccgoflags", "toolexec", "exec", "vettool"}
 
 
