@@ -351,7 +351,7 @@ def test_every_finding_that_the_modules_name_is_tried() -> None:
     text = "".join(
         Path(module.__file__ or "").read_text(encoding="utf-8") for module in (building, folders, modules, systems)
     )
-    written = set(re.findall(r'Finding\(\s*"([\w-]+)"', text)) | set(re.findall(r'_flag\(s, \w+, "([\w-]+)"', text))
+    written = set(re.findall(r'Finding\(\s*"([\w-]+)"', text)) | set(re.findall(r'(?:PROBLEM|REMARK), "([\w-]+)"', text))
     assert len(written) > 35
     assert written - {"goproxy-typo", "goflags-unparsed"} <= {case[0] for case in CASES}
 
@@ -426,6 +426,10 @@ def test_a_goflags_that_go_parses_is_left_alone(value: str) -> None:
 def test_a_flag_is_taken_out_and_the_others_stay() -> None:
     found = named(flags("-mod=mod '-ldflags=-s -w'"))["goflags-mod"]
     assert found.lines.posix == ("export GOFLAGS=''\"'\"'-ldflags=-s -w'\"'\"''",)
+    both = named(flags("-mod=mod -toolexec=x -trimpath -v"))
+    assert both["goflags-mod"].lines == both["goflags-refused"].lines
+    assert both["goflags-mod"].lines.posix == ("export GOFLAGS='-trimpath -v'",)
+    assert both["goflags-given"].lines.posix == ("export GOFLAGS=-v",)
 
 
 @pytest.mark.parametrize(

@@ -77,41 +77,35 @@ def _requoted(value: str) -> str:
 def flags(s: Situation) -> Iterator[Finding]:
     """GOFLAGS that goctl refuses, that it gives itself, or that change programs on this machine alone."""
     value = s.set("GOFLAGS")
-    if not value or _wrong(value):
-        return
-    words = split_flags(value)
-    by_name = {word.lstrip("-").partition("=")[0]: word for word in words}
-    where = s.origin("GOFLAGS")
-    for name, word in by_name.items():
-        refused = refused_flag(word)
-        if refused:
-            yield _flag(
-                s, PROBLEM, "goflags-refused", word, f"-{refused} makes what is built depend on what goctl cannot see"
-            )
-        elif name == "mod" and word.endswith("=mod"):
-            why = (
-                "go may write go.mod and go.sum while it builds, so that a release is of other modules than version control"
-            )
-            yield _flag(s, PROBLEM, "goflags-mod", word, why)
-        elif name == "mod" and word.endswith("=vendor") and not s.vendored:
-            yield _flag(s, PROBLEM, "goflags-vendor", word, "there is no vendor folder: go refuses to build")
-        elif name in _GIVEN:
-            yield _flag(s, REMARK, "goflags-given", word, f"it changes nothing here: {_GIVEN[name]}")
-        elif s.own.get(name):
-            why = f"it is lost for {', '.join(s.own[name])}, whose own {_CHANGING[name]} take its place"
-            yield _flag(s, PROBLEM, "goflags-lost", word, why)
-        elif name in _CHANGING and where != TOML:
-            why = (
-                f"programs become others than on machines without it; where it is meant, set {_CHANGING[name]} of the target"
-            )
-            yield _flag(s, REMARK, "goflags-changing", word, why)
+    words = split_flags(value) if value and not _wrong(value) else ()
+    wrong = {word: found for word in words if (found := _flag(s, word)) is not None}
+    for word, (severity, name, why) in wrong.items():
+        # One line mends all problems at once, or all that there is to remark too.
+        left = [one for one in words if one not in wrong or (severity == PROBLEM and wrong[one][0] == REMARK)]
+        mend, lines = s.to("GOFLAGS", " ".join(f"'{one}'" if re.search(r"\s", one) else one for one in left))
+        yield Finding(name, severity, f"GOFLAGS holds {hidden('GOFLAGS', word)} ({s.origin('GOFLAGS')})", why, mend, lines)
 
 
-def _flag(s: Situation, severity: str, name: str, word: str, why: str) -> Finding:
-    left = [one for one in split_flags(s.set("GOFLAGS")) if one != word]
-    mend, lines = s.to("GOFLAGS", " ".join(f"'{one}'" if re.search(r"\s", one) else one for one in left))
-    matter = f"GOFLAGS holds {hidden('GOFLAGS', word)} ({s.origin('GOFLAGS')})"
-    return Finding(name, severity, matter, why, mend, lines)
+def _flag(s: Situation, word: str) -> tuple[str, str, str] | None:
+    """Severity, name and reason of what is wrong with a flag; None where nothing is."""
+    name = word.lstrip("-").partition("=")[0]
+    refused = refused_flag(word)
+    if refused:
+        return PROBLEM, "goflags-refused", f"-{refused} makes what is built depend on what goctl cannot see"
+    if name == "mod" and word.endswith("=mod"):
+        why = "go may write go.mod and go.sum while it builds, so that a release is of other modules than version control"
+        return PROBLEM, "goflags-mod", why
+    if name == "mod" and word.endswith("=vendor") and not s.vendored:
+        return PROBLEM, "goflags-vendor", "there is no vendor folder: go refuses to build"
+    if name in _GIVEN:
+        return REMARK, "goflags-given", f"it changes nothing here: {_GIVEN[name]}"
+    if s.own.get(name):
+        why = f"it is lost for {', '.join(s.own[name])}, whose own {_CHANGING[name]} take its place"
+        return PROBLEM, "goflags-lost", why
+    if name in _CHANGING and s.origin("GOFLAGS") != TOML:
+        why = f"programs become others than on machines without it; where it is meant, set {_CHANGING[name]} of the target"
+        return REMARK, "goflags-changing", why
+    return None
 
 
 def mode(s: Situation) -> Iterator[Finding]:
