@@ -24,6 +24,8 @@ from goctl.system.process import children
 
 STAGES = ("release", "build", "image", "push")
 QUESTIONS = ("plan", "explain", "affected", "config")
+#: Tasks that write nothing below the project.
+LOOKING = (*QUESTIONS, "go.env")
 
 
 def command(file: Path, name: str, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:
@@ -58,7 +60,7 @@ def _run(file: Path, name: str, *, dry: bool, emit: _Output, options: dict[str, 
         return doctor(file, emit, profile=options.get("profile", ""))
     from goctl.release.crew import assemble
 
-    look_only = dry or name in QUESTIONS
+    look_only = dry or name in LOOKING
     profile, jobs = options.pop("profile", ""), options.pop("jobs", 0)
     crew = assemble(file, profile=profile, emit=emit, jobs=jobs, look_only=look_only)
     select = tuple(options.pop("select", None) or ())

@@ -44,7 +44,7 @@ class Arrived:
 @contextlib.contextmanager
 def arriving(host: Host, step: str, folders: Sequence[Path], environment: Mapping[str, str]) -> Iterator[Arrived]:
     """Emits each module of these go.mod as it arrives, while the body runs."""
-    arrived = Arrived(_hashes(folders, module_cache(environment)))
+    arrived = Arrived(hashes(folders, module_cache(environment)))
     ended = threading.Event()
 
     def tell() -> None:
@@ -69,7 +69,7 @@ def arriving(host: Host, step: str, folders: Sequence[Path], environment: Mappin
             tell()
 
 
-def _hashes(folders: Sequence[Path], cache: str) -> dict[str, str]:
+def hashes(folders: Sequence[Path], cache: str) -> dict[str, str]:
     """`path version` of each module, and the file that says that it is in the cache."""
     wanted = {pair for folder in folders for pair in requirements(str(folder / "go.mod")).items()}
     return {f"{path} {version}": _ziphash(cache, path, version) for path, version in sorted(wanted)} if cache else {}

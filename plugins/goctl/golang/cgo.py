@@ -137,16 +137,24 @@ def _libc(libc: str, abi: str) -> str:
     return f"{name}{abi}" + (f".{version}" if version else "")
 
 
+def lacking(platform: Platform, env: Mapping[str, str]) -> tuple[str, ...]:
+    """The C compilers of this machine that would do for a platform, where none of them is there; nothing where one is."""
+    tried = _tried(platform, env)
+    return () if any(shutil.which(_first_word(command), path=env.get("PATH")) for command in tried) else tried
+
+
+def _tried(platform: Platform, env: Mapping[str, str]) -> tuple[str, ...]:
+    return (env["CC"],) if env.get("CC") else tuple(_commands(platform))
+
+
 def _host(host: Host, platform: Platform, env: Mapping[str, str]) -> Compiler:
-    named = env.get("CC", "")
-    for command in (named,) if named else _commands(platform):
+    for command in _tried(platform, env):
         path = shutil.which(_first_word(command), path=env.get("PATH"))
         if path is not None:
             cxx = env.get("CXX") or re.sub(r"gcc(?=\Z|\s)", "g++", re.sub(r"clang(?=\Z|\s)", "clang++", command))
             return Compiler({"CGO_ENABLED": "1", "CC": command, "CXX": cxx}, _version(host, command, path, env))
-    tried = ", ".join((named,) if named else _commands(platform))
     raise ToolchainError(
-        f"there is no C compiler for {platform}: looked for {tried}",
+        f"there is no C compiler for {platform}: looked for {', '.join(_tried(platform, env))}",
         hint='install one (Debian: gcc-aarch64-linux-gnu...), name it by CC in the platform\'s env, or set cgo = "zig"',
     )
 

@@ -56,10 +56,15 @@ def from_goroot(name: str, goroot: str) -> str:
     return _written(name, os.path.join(goroot, "go.env"))
 
 
-def _written(name: str, file: str) -> str:
+def settings_in(file: str) -> dict[str, str]:
+    """The settings that a file of `go env -w`, or GOROOT/go.env, holds; none where it cannot be read."""
     try:
         with open(file, encoding="utf-8", errors="replace") as lines:
-            found = [line.rstrip("\r\n").partition("=")[2] for line in lines if line.startswith(f"{name}=")]
+            pairs = [line.rstrip("\r\n").partition("=") for line in lines if "=" in line and not line.startswith("#")]
     except (OSError, ValueError):
-        return ""
-    return found[-1] if found else ""
+        return {}
+    return {name: value for name, _, value in pairs}
+
+
+def _written(name: str, file: str) -> str:
+    return settings_in(file).get(name, "")

@@ -154,12 +154,18 @@ def split_flags(text: str) -> tuple[str, ...]:
 def check_flags(flags: tuple[str, ...]) -> None:
     """Raises ConfigError for a GOFLAGS that would make results unaccountable."""
     for flag in flags:
-        match = _REFUSED.match(flag)
-        if match is not None:
+        name = refused_flag(flag)
+        if name:
             raise ConfigError(
-                f"GOFLAGS holds {flag!r}: -{match[1] or match[3]} makes what is built depend on more than goctl can see",
+                f"GOFLAGS holds {flag!r}: -{name} makes what is built depend on more than goctl can see",
                 hint="take it out of GOFLAGS (`go env -u GOFLAGS`, or unset the variable)",
             )
+
+
+def refused_flag(flag: str) -> str:
+    """The name of a flag that GOFLAGS may not hold; empty for one that it may."""
+    match = _REFUSED.match(flag)
+    return (match[1] or match[3]) if match is not None else ""
 
 
 def _check_constraint(host: Host, found: Found, version: str, environment: Mapping[str, str]) -> None:
@@ -174,10 +180,11 @@ def _check_constraint(host: Host, found: Found, version: str, environment: Mappi
 
 
 def _refusal(host: Host, text: str, found: Found, environment: Mapping[str, str]) -> ToolchainError:
-    words = without_userinfo(text.strip().splitlines()[-1]) if text.strip() else "it printed nothing"
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("For more details see")]
+    words = without_userinfo(lines[-1].strip()) if lines else "it printed nothing"
     old = re.search(r"requires go >=|go\.(?:mod|work) requires go|module requires go", text)
     if old is None and not re.search(r"toolchain not available|download go|cannot find \"go[\d.]", text):
-        return ToolchainError(f"`go env` failed: {words}", hint="run it in the folder of go.mod to see more")
+        return ToolchainError(f"`go env` failed: {words}", hint="`invoke doctor` tells which setting is wrong")
     told = choice(found.version, found.goroot, host.module, environment)
     others = {other.command: other.version for other in candidates(host.root, environment)}
     if old is not None:

@@ -21,11 +21,17 @@ if TYPE_CHECKING:
 
 
 def go_env(session: Session, *, dry: bool) -> None:
-    """A table of what of `go env` matters here."""
+    """A table of what of `go env` matters here, and what is wrong with it. Raises ToolchainError where go refuses."""
     del dry
-    from goctl.golang.report import go_env_rows
+    from goctl.golang.report import COLUMNS, go_env_rows
+    from goctl.release.doctor import advice
 
-    session.emit(Table("go env", ("name", "value", "meaning"), tuple(go_env_rows(session))))
+    situation, findings = advice(session.config, session.root, session.module)
+    if situation.version:
+        session.emit(Table("go env", COLUMNS, tuple(go_env_rows(situation))))
+        session.emit(findings)
+    if not situation.values:
+        session.toolchain()
 
 
 def base_update(session: Session, *, dry: bool) -> None:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from goctl.config.model import Config
 from goctl.errors import ConfigError, GoctlError
-from goctl.events import Emit, Failed, Table
+from goctl.events import Document, Emit, Failed, Table
 from goctl.release.extensions import scheme
-from goctl.values import ByteSize
+from goctl.values import ByteSize, to_json
 
 if TYPE_CHECKING:
+    from goctl.golang.advice.situation import Situation
     from goctl.release.session import Session
 
 
@@ -31,24 +33,51 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def doctor(file: Path, emit: Emit, *, profile: str) -> int:
-    """Looks at everything it can and tells it as a table; the exit code of the first error, or 0."""
+    """Looks at everything it can and tells it as a table, and what is wrong with Go's settings, as findings.
+
+    Writes nothing. Returns the exit code of the first error, or 0; findings are no errors.
+    """
     from goctl.config.loader import load
     from goctl.release.session import Session
 
     code = 0
     checks = list(_machine(file.parent))
     try:
-        session = Session(load(file, profile=profile), emit=emit)
+        session = Session(load(file, profile=profile), emit=emit, look_only=True)
     except ConfigError as error:
         code = error.exit_code
         checks += [Check("goctl.toml", "error", str(problem)) for problem in error.problems]
+        _, findings = advice(Config(), file.parent, file.parent)
     else:
         found, code = _project(session)
         checks += found
+        _, findings = advice(session.config, session.root, session.module)
+    checks.append(_summary(findings))
     emit(Table("doctor", ("check", "state", "found", "advice"), tuple((c.name, c.state, c.found, c.advice) for c in checks)))
+    emit(findings)
     if code:
         emit(Failed("Doctor", code, f"{sum(c.state == 'error' for c in checks)} of {len(checks)} checks failed"))
     return code
+
+
+def advice(config: Config, root: Path, module: Path) -> tuple[Situation, Document]:
+    """The situation of a project, and what there is to say about it: `data` holds an advice.finding.Answer."""
+    from goctl.golang.advice.findings import findings
+    from goctl.golang.advice.look import look
+
+    situation = look(config, root, module)
+    answer = findings(situation)
+    text = "\n".join(f"\n{finding.text(answer.shell)}" for finding in answer.findings)
+    return situation, Document("findings", text, msgspec.Raw(to_json(answer)))
+
+
+def _summary(findings: Document) -> Check:
+    severities = [finding["severity"] for finding in msgspec.json.decode(findings.data)["findings"]]
+    counts = {one: severities.count(one) for one in ("problem", "remark")}
+    words = ", ".join(f"{count} {one}{'s' if count > 1 else ''}" for one, count in counts.items() if count)
+    if not words:
+        return Check("go settings", "ok", "nothing is wrong with them")
+    return Check("go settings", "warning" if "problem" in severities else "ok", words, "told below")
 
 
 def _machine(folder: Path) -> Iterator[Check]:
@@ -78,10 +107,12 @@ def _project(session: Session) -> tuple[list[Check], int]:
 
 
 def _go(session: Session) -> Iterator[Check]:
+    from goctl.golang.advice.situation import hidden
+
     toolchain = session.toolchain()
     yield Check("go", "ok", f"{toolchain.version} ({toolchain.command}, from {toolchain.source})")
     if toolchain.flags:
-        yield Check("GOFLAGS", "ok", " ".join(toolchain.flags), "these flags apply to every go command")
+        yield Check("GOFLAGS", "ok", hidden("GOFLAGS", " ".join(toolchain.flags)), "these flags apply to every go command")
 
 
 def _modules(session: Session) -> Iterator[Check]:
