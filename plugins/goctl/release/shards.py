@@ -1,7 +1,7 @@
 """`--shard` and `merge`: a release on several machines. Each makes its part and pushes it under no name; then one of them
 joins the parts into indexes, and gives the names.
 
-A shard leaves `dist/shards/1-of-4/`: what it made, and where a destination cannot be reached by all machines, the content.
+A shard leaves `dist/shards/1-of-4/`: what it made, and the layers too where a destination is on one machine alone.
 """
 
 from __future__ import annotations
@@ -101,8 +101,7 @@ def write(crew: Crew, shard: Shard, split: Digest, plan: Plan, own: Plan, result
     with storage_errors(str(folder)):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        if _needs_content(crew, plan):
-            _export(crew, images.values(), folder / "blobs")
+        _export(crew, images.values(), folder / "blobs", whole=_needs_content(crew, plan))
     part = Part(
         format=_FORMAT,
         number=shard.number,
@@ -140,10 +139,15 @@ def _content(images: Iterable[Image]) -> dict[Digest, Descriptor]:
     return {blob.digest: blob for image in images for blob in (image.manifest, image.config, *image.layers)}
 
 
-def _export(crew: Crew, images: Iterable[Image], folder: Path) -> None:
+def _documents(images: Iterable[Image]) -> dict[Digest, Descriptor]:
+    return {blob.digest: blob for image in images for blob in (image.manifest, image.config)}
+
+
+def _export(crew: Crew, images: Iterable[Image], folder: Path, *, whole: bool) -> None:
+    """Leaves manifests and configs, which name what is there; and layers, where others cannot have them from elsewhere."""
     folder.mkdir(parents=True, exist_ok=True)
     store = _blobs(crew)
-    for digest, blob in _content(images).items():
+    for digest, blob in (_content(images) if whole else _documents(images)).items():
         if not store.has(digest, blob.size):
             raise ImageError(f"the content of {digest} is gone from the store", hint="run the shard again")
         place = folder / digest.hex
