@@ -15,6 +15,10 @@ from typing import Any
 
 import pytest
 
+from goctl.contracts import Image, Index
+from goctl.testing import Host, Registry, make_base
+from goctl.values import Descriptor, Digest, Platform
+
 TOML = """schema = 1
 [project]
 name = "shop"
@@ -278,6 +282,45 @@ def test_a_selection_does_only_what_it_names(project: Project) -> None:
         {"mod:download"} - set(outcomes)
     )
     assert "did you mean 'api'" in project.invoke("build", "--select", "apo", code=3)
+
+
+def push_windows_base(registry: Registry, folder: Path, version: str) -> Digest:
+    """A base of Windows at `windows/nano:1` of a registry; its digest."""
+    from goctl.config.model import Registry as Table
+    from goctl.oci.manifests import index
+    from goctl.registry.destination import NoOptions, RegistryDestination
+
+    host = Host(folder)
+    base = make_base(host, "windows/amd64", os_version=version, config={"User": "ContainerUser"})
+    size = len(host.blobs.read(base.digest))
+    manifest = Descriptor("application/vnd.oci.image.manifest.v1+json", base.digest, size)
+    image = Image(Platform("windows", "amd64", os_version=version), manifest, base.config, base.layers)
+    content = index([(manifest, image.platform)], {})
+    made = Index(Descriptor("application/vnd.oci.image.index.v1+json", host.blobs.add(content), len(content)), (image,))
+    there = RegistryDestination("r", Table(url=registry.address), registry.address, NoOptions(), host)
+    for each in (image, made):
+        there.upload("windows/nano", each, lambda done, total: None)
+    there.tag("windows/nano", made, ("1",))
+    return base.digest
+
+
+def test_an_image_for_windows_is_built_on_a_base_from_a_registry(project: Project) -> None:
+    with Registry() as registry:
+        version = "10.0.20348.1"
+        digest = push_windows_base(registry, project.root.parent / "windows", version)
+        table = f'[platforms."windows/amd64"]\nbase = "{registry.address}/windows/nano:1"\n'
+        project.edit("goctl.toml", lambda text: text + table)
+        outcomes = project.outcomes()
+        assert done(outcomes) == {"image:api@windows/amd64", "index:api", "push:api>local"}
+    blobs = project.root / "dist/images/blobs/sha256"
+    entry = json.loads((blobs / project.digests()["api:1.0"].partition(":")[2]).read_bytes())["manifests"][-1]
+    assert entry["platform"] == {"architecture": "amd64", "os": "windows", "os.version": version}
+    manifest = json.loads((blobs / entry["digest"].partition(":")[2]).read_bytes())
+    assert manifest["annotations"]["org.opencontainers.image.base.digest"] == digest
+    config = json.loads((blobs / manifest["config"]["digest"].partition(":")[2]).read_bytes())
+    assert (config["os.version"], config["config"]["Entrypoint"]) == (version, ["C:\\app\\api.exe"])
+    # With the base pinned and its content here, nobody asks the registry, which is gone.
+    assert done(project.outcomes()) == set()
 
 
 def test_a_stage_runs_what_it_depends_on_and_no_more(project: Project) -> None:

@@ -116,6 +116,7 @@ CONFIG: dict[type, dict[str, Change]] = {
     },
     PlatformSettings: {
         "env": ({"A": "b"}, COMPILES),
+        "flags": (("-race",), COMPILES),
         "base": ("other:1", IMAGES),
     },
     Target: {

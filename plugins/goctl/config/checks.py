@@ -39,11 +39,15 @@ def check(config: Config, root: Path, problems: Problems) -> None:
     _platforms(config.platforms.default, ("platforms", "default"), problems)
     for name, settings in config.platforms.settings.items():
         check_environment(settings.env, ("platforms", name, "env"), problems)
+        check_flags(settings.flags, ("platforms", name, "flags"), problems)
         if settings.base is not None:
-            _base(settings.base, ("platforms", name, "base"), problems)
+            _platform_base(settings.base, name.partition("/")[0], ("platforms", name, "base"), problems)
     _image_defaults(config.image, ("image",), problems)
     for name, target in config.targets.items():
         _target(name, target, root, problems)
+        if isinstance(target.image, Image):
+            where = ("targets", name, "platforms") if target.platforms else ("platforms", "default")
+            _one_image_each(target.platforms or config.platforms.default, where, problems)
     for name, registry in config.registries.items():
         _registry(name, registry, root, problems)
     _publish(config, problems)
@@ -198,6 +202,35 @@ def _platforms(texts: tuple[str, ...], where: Where, problems: Problems) -> None
         if platform in seen:
             problems.add(where, f"{seen[platform]!r} and {text!r} are the same platform", hint="remove one of them")
         seen[platform] = text
+
+
+def _one_image_each(texts: tuple[str, ...], where: Where, problems: Problems) -> None:
+    """An index can name one image for each platform that OCI has words for."""
+    seen: dict[str, str] = {}
+    for text in texts:
+        try:
+            platform = Platform.parse(text)
+        except ValueError:
+            continue  # said already
+        other = seen.setdefault(str(platform.plain), str(platform))
+        if platform.os in ("linux", "windows") and other != str(platform):
+            problems.add(
+                where,
+                f"{other} and {platform} are the same platform to those who pull: {platform.plain}",
+                hint="put one of them into another target, or set image = false",
+            )
+
+
+def _platform_base(base: str, system: str, where: Where, problems: Problems) -> None:
+    _base(base, where, problems)
+    if system not in ("linux", "windows"):
+        problems.add(where, f"no images are made for {system}", hint="take it out")
+    elif system == "windows" and base in ("scratch", "static"):
+        problems.add(
+            where,
+            f"{base!r} is no base of Windows: its programs start on Microsoft's bases only",
+            expected="an image like mcr.microsoft.com/windows/nanoserver:ltsc2022",
+        )
 
 
 def _package(pattern: str, where: Where, problems: Problems) -> None:

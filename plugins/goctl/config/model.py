@@ -76,7 +76,16 @@ class PlatformSettings(Table, frozen=True):
     """What is different on one platform."""
 
     env: Annotated[Map, _doc("Environment of the compiler on this platform.", examples=[{"GOEXPERIMENT": "none"}])] = {}
-    base: Annotated[Text | None, _doc("The base image on this platform.", examples=["static"])] = None
+    flags: Annotated[
+        Strings, _doc("More flags of `go build` on this platform, before the target's.", examples=[["-buildmode=pie"]])
+    ] = ()
+    base: Annotated[
+        Text | None,
+        _doc(
+            "The base image on this platform. There are images for Windows only with one of Windows.",
+            examples=["mcr.microsoft.com/windows/nanoserver:ltsc2022"],
+        ),
+    ] = None
 
 
 class Platforms(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +122,9 @@ class ImageDefaults(Table, frozen=True):
     user: Annotated[
         Text | None,
         _doc(
-            "User (and group) the program runs as. Default: the base's; `nonroot` (65532) on `static`.", examples=["nonroot"]
+            "User (and group) the program runs as. Default: the base's; `nonroot` (65532) on `static`. Numbers, `root`, "
+            "`nobody` and `nonroot` are users of Linux: images for Windows keep their base's.",
+            examples=["nonroot"],
         ),
     ] = None
     working_directory: Annotated[Text | None, _doc("Where the program starts.", examples=["/srv"])] = None
@@ -131,11 +142,18 @@ class Image(ImageDefaults, frozen=True):
     ] = ""
     assets: Annotated[
         Map,
-        _doc("Files and folders to add: path in the project = path in the image.", examples=[{"web/dist": "/srv/www"}]),
+        _doc(
+            "Files and folders to add: path in the project = path in the image (on Windows, on C:).",
+            examples=[{"web/dist": "/srv/www"}],
+        ),
     ] = {}
     entrypoint: Annotated[
         Strings | None,
-        _doc("What the container starts. Default: the first package's program.", examples=[["/usr/local/bin/api"]]),
+        _doc(
+            "What the container starts. Default: the first package's program. On Windows /usr/local/bin/NAME stands for "
+            "its C:\\app\\NAME.exe.",
+            examples=[["/usr/local/bin/api"]],
+        ),
     ] = None
     command: Annotated[Strings, _doc("Default arguments.", examples=[["--help"]])] = ()
 

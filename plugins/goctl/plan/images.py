@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from goctl.config.model import Config, Image, Target
-from goctl.plan import keys
+from goctl.plan import keys, systems
 from goctl.plan.facts import Facts
 from goctl.plan.model import Asset, CompileStep, ImageStep, IndexStep, Program, Settings
 from goctl.plan.naming import Names, creation_time
+from goctl.plan.systems import SCRATCH
 from goctl.values import Platform
 
-PROGRAM_FOLDER = "/usr/local/bin"
-SCRATCH, STATIC = "scratch", "static"
 
-
-def wants_image(target: Target, platform: Platform) -> bool:
-    """Whether a target has an image on a platform. Programs for other systems than linux are left in dist/ alone."""
-    return isinstance(target.image, Image) and platform.os == "linux"
+def wants_image(config: Config, target: Target, platform: Platform) -> bool:
+    """Whether a target has an image on a platform. Other systems' programs are left in dist/ alone."""
+    return not systems.no_image(config, target, platform)
 
 
 def base_reference(config: Config, target: Target, platform: Platform) -> str:
@@ -31,14 +29,15 @@ def image_step(config: Config, facts: Facts, name: str, platform: Platform, comp
     image = _image(target)
     reference = base_reference(config, target, platform)
     base = facts.bases.get((reference, platform))
-    programs = tuple(Program(step.id, f"{PROGRAM_FOLDER}/{step.file_name}") for step in compiles)
+    programs = tuple(Program(step.id, systems.program_path(step.file_name, platform)) for step in compiles)
     assets = tuple(Asset(source, path, facts.assets.get(source)) for source, path in sorted(image.assets.items()))
     settings = _settings(target, image, facts, name, platform, programs)
     compressor = facts.compressors.get(image.compression, "")
     level = image.compression_level or {"gzip": 1, "zstd": 3}[image.compression]
     fields = {
         "engine": image.engine,
-        "platform": str(platform),
+        # What only the compiler knows of counts in its own key: an image has no word for it.
+        "platform": str(platform.plain),
         "base": base.digest if base is not None else "",
         "base reference": reference,
         "compression": f"{image.compression} {level} {compressor}",
@@ -99,15 +98,16 @@ def _settings(
         return tuple(sorted((key, names.fill(value)) for key, value in table.items()))
 
     stamped = target.stamp != "none"
+    paths = tuple(program.path for program in programs)
     labels = dict(filled(image.labels))
     if stamped:
         labels = _stamp_labels(facts, names) | labels
     return Settings(
-        user=image.user,
-        working_directory=image.working_directory,
+        user=systems.user(image.user, platform),
+        working_directory=image.working_directory and systems.shown_path(image.working_directory, platform),
         env=filled(image.env),
         ports=tuple(sorted(f"{port}/tcp" if "/" not in str(port) else str(port) for port in image.ports)),
-        entrypoint=image.entrypoint if image.entrypoint is not None else tuple(program.path for program in programs[:1]),
+        entrypoint=systems.entrypoint(paths[:1] if image.entrypoint is None else image.entrypoint, paths, platform),
         command=image.command,
         labels=tuple(sorted(labels.items())),
         annotations=filled(image.annotations),

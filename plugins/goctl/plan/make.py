@@ -14,9 +14,10 @@ import msgspec
 from goctl.config.model import Config, Image, Target
 from goctl.plan import keys
 from goctl.plan.facts import Facts, ListingKey, Main, Toolchain
-from goctl.plan.images import image_step, index_step, wants_image
+from goctl.plan.images import image_step, index_step
 from goctl.plan.model import AnyStep, CompileStep, Plan, PushStep, Skipped
 from goctl.plan.naming import Names
+from goctl.plan.systems import file_name, no_image
 from goctl.values import Digest, Platform
 
 #: Flags of GOFLAGS that leave what is compiled as it is, or that goctl sets itself.
@@ -50,7 +51,7 @@ def listing_key(config: Config, target: Target, platform: Platform) -> ListingKe
     return ListingKey(
         platform=platform,
         tags=tuple(sorted(set(target.build_tags))),
-        flags=tuple(flag for flag in target.flags if re.match(r"--?mod(=|\Z)", flag)),
+        flags=tuple(flag for flag in _flags(config, target, platform) if re.match(r"--?mod(=|\Z)", flag)),
         env=_environment(config, target, platform),
         cgo=f"zig:{target.libc}" if target.cgo == "zig" else str(target.cgo or ""),
     )
@@ -85,13 +86,10 @@ class _Builder:
         children = []
         for platform in platforms:
             compiles = self._compile(name, target, platform)
-            if not wants_image(target, platform):
+            why = no_image(self.config, target, platform)
+            if why:
                 if isinstance(target.image, Image):
-                    self.skipped.append(
-                        Skipped(
-                            f"image {name}@{platform}", f"only programs are made for {platform.os}: images are for linux"
-                        )
-                    )
+                    self.skipped.append(Skipped(f"image {name}@{platform}", why))
                 continue
             children.append(image_step(self.config, self.facts, name, platform, compiles))
         if not children or not isinstance(target.image, Image):
@@ -103,7 +101,7 @@ class _Builder:
 
     def _compile(self, name: str, target: Target, platform: Platform) -> list[CompileStep]:
         env = _environment(self.config, target, platform)
-        flags = _go_flags(target, Names(self.facts, target=name, platform=platform))
+        flags = _go_flags(self.config, target, platform, Names(self.facts, target=name, platform=platform))
         key = listing_key(self.config, target, platform)
         told = (*flags, *(f"{k}={v}" for k, v in env), *(("cgo", key.cgo) if key.cgo else ()))
         group = keys.combine("group", target.engine, str(platform), *told).hex[:16]
@@ -159,7 +157,7 @@ class _Builder:
             engine=target.engine,
             package=pattern,
             import_path=main.import_path,
-            file_name=program_name(main.import_path) + (".exe" if platform.os == "windows" else ""),
+            file_name=file_name(program_name(main.import_path), platform),
             platform=platform,
             flags=flags,
             env=env,
@@ -205,10 +203,16 @@ def program_name(import_path: str) -> str:
     return elements[-1]
 
 
-def _go_flags(target: Target, names: Names) -> tuple[str, ...]:
+def _flags(config: Config, target: Target, platform: Platform) -> tuple[str, ...]:
+    """Flags of go build as goctl.toml has them: the platform's, then the target's, of which the last one counts."""
+    settings = config.platforms.settings.get(str(platform))
+    return (*(settings.flags if settings else ()), *target.flags)
+
+
+def _go_flags(config: Config, target: Target, platform: Platform, names: Names) -> tuple[str, ...]:
     flags = []
     if target.build_tags:
         flags.append("-tags=" + ",".join(sorted(set(target.build_tags))))
     if target.ldflags:
         flags.append("-ldflags=" + " ".join(names.fill_ldflag(flag) for flag in target.ldflags))
-    return (*flags, *target.flags)
+    return (*flags, *_flags(config, target, platform))

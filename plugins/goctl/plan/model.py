@@ -54,6 +54,11 @@ class CompileStep(Step, frozen=True, tag="compile", kw_only=True):
     fields: dict[str, str]
 
     @property
+    def linked_name(self) -> str:
+        """The name that go itself gives the program: without .wasm."""
+        return self.file_name.removesuffix(".wasm") if self.platform.architecture == "wasm" else self.file_name
+
+    @property
     def stage(self) -> str:
         return "build"
 

@@ -139,7 +139,7 @@ def _bases(session: Session, chosen: Chosen) -> dict[tuple[str, Platform], Base]
     for name, platforms in chosen.items():
         target = session.config.targets[name]
         for platform in platforms:
-            if not wants_image(target, platform):
+            if not wants_image(session.config, target, platform):
                 continue
             slot = (base_reference(session.config, target, platform), platform)
             if slot not in bases:
