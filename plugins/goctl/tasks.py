@@ -28,6 +28,7 @@ _STAGES = {
     "release": "run every stage that [release] names, and print what was released by digest",
     "build": "compile every target for every platform into dist/",
     "image": "assemble every target's multi-platform image",
+    "archive": "pack programs for people: archives of every target and platform, with their checksums",
     "push": "push every image to its registries",
 }
 _SIMPLE = {

@@ -19,7 +19,7 @@ TASKS = 'from goctl import namespace\n\nns = namespace("goctl.toml")\n'
 TOML = '[project]\nname = "shop"\nmodule = "example.com/shop"\n[targets.api]\npackages = ["./cmd/api"]\n'
 BROKEN = '[project]\nname = "shop"\n[targets.api]\npakages = ["./cmd/api"]\n[platforms]\ndefault = ["linxu/arm64"]\n'
 
-STAGES = {"release", "build", "image", "push"}
+STAGES = {"release", "build", "image", "archive", "push"}
 QUESTIONS = {"plan", "explain", "config", "doctor"}
 MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "vendor", "why", "outdated")}
 CHORE_NAMES = MODULES | {"go.env", "base.update", "clean"}

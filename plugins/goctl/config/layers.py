@@ -11,17 +11,24 @@ import msgspec
 
 from goctl.config.convert import known_fields, words
 from goctl.config.lines import index
-from goctl.config.model import Go, ImageDefaults, Platforms, Project, Publish, Release
+from goctl.config.model import Archives, Go, ImageDefaults, Platforms, Project, Publish, Release
 from goctl.errors import Location
+
+#: The tables whose settings every target has in a table of its own, but for those it gives there.
+INHERITED = ("image", "archive")
 
 #: The tables that have fixed settings.
 FIXED: dict[str, type[msgspec.Struct]] = {
     "project": Project,
     "go": Go,
     "image": ImageDefaults,
+    "archive": Archives,
     "publish": Publish,
     "release": Release,
 }
+
+
+_IN_TARGETS = tuple((name,) for name in INHERITED)
 
 
 class Origin(NamedTuple):
@@ -76,7 +83,7 @@ class Source:
         prefixes: list[tuple[str, ...]] = [("profiles", profile), ()] if profile else [()]
         for depth in range(len(path), 0, -1):
             # What a target's image does not say stands in [image].
-            inherited = [("image", *path[3:depth])] if path[:1] == ("targets",) and path[2:3] == ("image",) else []
+            inherited = [(path[2], *path[3:depth])] if path[:1] == ("targets",) and path[2:3] in _IN_TARGETS else []
             for one in [path[:depth], *(inherited if depth > 3 else [])]:
                 for prefix in prefixes:
                     found = self._lines.get((*prefix, *one))
@@ -98,9 +105,8 @@ class Source:
             return Origin("profile", self.place(path), self.profile)
         if _has(self.raw, path):
             return Origin("file", self.place(path, ""))
-        if path[:1] == ("targets",) and path[2:3] == ("image",) and path[3:]:
-            # What a target's image does not say, [image] does.
-            above = self.origin(("image", *path[3:]))
+        if path[:1] == ("targets",) and path[2:3] in _IN_TARGETS and path[3:]:
+            above = self.origin((path[2], *path[3:]))
             return above if above.kind != "default" else Origin("default")
         if path[:2] in {("targets", name) for name in self.discovered} and path[2:] in ((), ("packages",)):
             return Origin("discovered")

@@ -11,11 +11,12 @@ from typing import Any
 
 import msgspec
 
-from goctl.config import checks
+from goctl.config import archives, checks
 from goctl.config.convert import EnoughProblems, Problems, known_fields, suggestion, table, tables
 from goctl.config.discover import discover
-from goctl.config.layers import FIXED, Origin, Source, profiles_of
+from goctl.config.layers import FIXED, INHERITED, Origin, Source, profiles_of
 from goctl.config.model import (
+    ArchiveDefaults,
     Config,
     Image,
     ImageDefaults,
@@ -113,8 +114,8 @@ def _profile_problems(source: Source, name: str, overlay: dict[str, Any], root: 
 
 
 def _touched(tree: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
-    """What a profile can make wrong: all tables, but of the targets those that it names, and one for each stamp when [image]
-    changes.
+    """What a profile can make wrong: all tables, but of the targets those that it names, and one for each stamp when what
+    all have changes.
 
     Without this, the time for a file with many profiles and many targets would be their product.
     """
@@ -122,10 +123,10 @@ def _touched(tree: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(targets, dict) or not isinstance(named, dict):
         return tree
     kept = {name: target for name, target in targets.items() if name in named}
-    if "image" in overlay:
+    for inherited in set(INHERITED) & overlay.keys():
         first: dict[str, str] = {}
         for name, target in targets.items():
-            if isinstance(target, dict) and target.get("image") is not False:
+            if isinstance(target, dict) and target.get(inherited) is not False:
                 first.setdefault(str(target.get("stamp", "")), name)
         kept |= {name: targets[name] for name in list(first.values())[:3]}
     return {**tree, "targets": kept}
@@ -148,6 +149,7 @@ def _convert(tree: dict[str, Any], root: Path, source: Source, problems: Problem
     parts["profiles"] = {name: value for name, value in profiles_of(source.raw).items() if isinstance(value, dict)}
     config = Config(**{name: value for name, value in parts.items() if value is not None})
     checks.check(config, root, problems)
+    archives.check(config, problems)
     return config if len(problems.found) == before else None
 
 
@@ -159,9 +161,14 @@ def _complete(config: Config, tree: dict[str, Any], root: Path, source: Source) 
         changes["project"] = msgspec.structs.replace(config.project, name=name)
     targets = config.targets
     if "targets" not in tree:
-        image = Image(**{field: getattr(config.image, field) for field in ImageDefaults.__struct_fields__})
+        image = Image(**msgspec.structs.asdict(config.image))
+        archive = (
+            ArchiveDefaults(**{name: getattr(config.archive, name) for name in ArchiveDefaults.__struct_fields__})
+            if "archive" in tree
+            else False
+        )
         found = discover(Path(os.path.normpath(root / config.go.directory)))
-        targets = {name: msgspec.structs.replace(target, image=image) for name, target in found.items()}
+        targets = {name: msgspec.structs.replace(target, image=image, archive=archive) for name, target in found.items()}
         source.discovered.update(targets)
     changes["targets"] = {
         name: msgspec.structs.replace(target, image=msgspec.structs.replace(target.image, repository=name))
@@ -201,27 +208,33 @@ def _platforms(raw: Any, source: Source, problems: Problems) -> Platforms | None
 
 def _targets(tree: dict[str, Any], problems: Problems) -> dict[str, Target]:
     raw = tree.get("targets", {})
-    defaults = tree.get("image", {})
     if not isinstance(raw, dict):
         problems.add(("targets",), "is no table", expected="a table of tables")
         return {}
-    own = known_fields(ImageDefaults)
-    # What is wrong in [image] is said there, and once.
-    wrong = {path[1] for path, _ in problems.found if path[:1] == ("image",) and path[1:]}
-    shared = {}
-    if isinstance(defaults, dict):
-        shared = {key: value for key, value in defaults.items() if key in own and key not in wrong}
+    shared = {
+        "image": _shared(tree, "image", ImageDefaults, problems),
+        "archive": _shared(tree, "archive", ArchiveDefaults, problems),
+    }
+    # Every target has an image unless it says no; archives are for those who ask.
+    wanted = {"image": True, "archive": "archive" in tree}
     made: dict[str, Any] = {}
     for name, target in raw.items():
-        if (
-            isinstance(target, dict)
-            and isinstance(target.get("image", True), dict | bool)
-            and target.get("image") is not False
-        ):
-            image = target.get("image")
-            target = {**target, "image": {**shared, **(image if isinstance(image, dict) else {})}}
+        if isinstance(target, dict):
+            target = dict(target)
+            for table, defaults in shared.items():
+                own = target.get(table, wanted[table])
+                if own is True or isinstance(own, dict):
+                    target[table] = {**defaults, **(own if isinstance(own, dict) else {})}
         made[name] = target
     return tables(Target, made, ("targets",), problems)
+
+
+def _shared(tree: dict[str, Any], name: str, kind: type[msgspec.Struct], problems: Problems) -> dict[str, Any]:
+    """What a table gives to every target. What is wrong in it is said there, and once."""
+    found = tree.get(name, {})
+    wrong = {path[1] for path, _ in problems.found if path[:1] == (name,) and path[1:]}
+    own = known_fields(kind)
+    return {key: value for key, value in found.items() if key in own and key not in wrong} if isinstance(found, dict) else {}
 
 
 def _plain_tables(raw: Any, path: tuple[str, ...], problems: Problems) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from goctl.config.model import Config, Image, Target
+from goctl.config.template import OF_PLATFORM, names
 from goctl.plan import keys, systems
 from goctl.plan.facts import Facts
 from goctl.plan.model import Asset, CompileStep, ImageStep, IndexStep, Program, Settings
@@ -31,7 +32,8 @@ def image_step(config: Config, facts: Facts, name: str, platform: Platform, comp
     base = facts.bases.get((reference, platform))
     programs = tuple(Program(step.id, systems.program_path(step.file_name, platform)) for step in compiles)
     assets = tuple(Asset(source, path, facts.assets.get(source)) for source, path in sorted(image.assets.items()))
-    settings = _settings(target, image, facts, name, platform, programs)
+    filled = Names(facts, project=config.project.name, target=name, platform=platform)
+    settings = _settings(target, image, facts, filled, platform, programs)
     compressor = facts.compressors.get(image.compression, "")
     level = image.compression_level or {"gzip": 1, "zstd": 3}[image.compression]
     fields = {
@@ -68,9 +70,11 @@ def image_step(config: Config, facts: Facts, name: str, platform: Platform, comp
 
 def index_step(config: Config, facts: Facts, name: str, children: tuple[str, ...]) -> IndexStep:
     image = _image(config.targets[name])
-    names = Names(facts, target=name)
+    filled = Names(facts, project=config.project.name, target=name)
     annotations = tuple(
-        sorted((key, names.fill(value)) for key, value in image.annotations.items() if "{platform}" not in value)
+        sorted(
+            (key, filled.fill(value)) for key, value in image.annotations.items() if not set(OF_PLATFORM) & {*names(value)}
+        )
     )
     return IndexStep(
         id=f"index:{name}",
@@ -90,10 +94,8 @@ def _image(target: Target) -> Image:
 
 
 def _settings(
-    target: Target, image: Image, facts: Facts, name: str, platform: Platform, programs: tuple[Program, ...]
+    target: Target, image: Image, facts: Facts, names: Names, platform: Platform, programs: tuple[Program, ...]
 ) -> Settings:
-    names = Names(facts, target=name, platform=platform)
-
     def filled(table: dict[str, str]) -> tuple[tuple[str, str], ...]:
         return tuple(sorted((key, names.fill(value)) for key, value in table.items()))
 

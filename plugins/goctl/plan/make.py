@@ -1,7 +1,7 @@
 """`make(config, facts)`: the whole plan, from values alone.
 
 Targets become compile steps (one for each distinct package, platform and set of flags, shared by all targets that want
-it), image steps, an index step each, and a push step for each registry.
+it), image steps, an index step each, archive steps and one for their checksums, and a push step for each registry.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from goctl.config.model import Config, Image, Target
+from goctl.config.model import ArchiveDefaults, Config, Image, Target
 from goctl.plan import keys
+from goctl.plan.archives import archive_step, checksums_steps
 from goctl.plan.facts import Facts, ListingKey, Main, Toolchain
 from goctl.plan.images import image_step, index_step
-from goctl.plan.model import AnyStep, CompileStep, Plan, PushStep, Skipped
+from goctl.plan.model import AnyStep, ArchiveStep, CompileStep, Plan, PushStep, Skipped
 from goctl.plan.naming import Names
 from goctl.plan.systems import file_name, no_image
 from goctl.values import Digest, Platform
@@ -40,7 +41,14 @@ def make(config: Config, facts: Facts, chosen: Mapping[str, tuple[Platform, ...]
     return Plan(
         project=config.project.name,
         version=facts.version,
-        steps=(*builder.compiles.values(), *builder.images, *builder.indexes, *builder.pushes),
+        steps=(
+            *builder.compiles.values(),
+            *builder.images,
+            *builder.indexes,
+            *builder.archives,
+            *checksums_steps(config, facts, builder.archives),
+            *builder.pushes,
+        ),
         skipped=tuple(builder.skipped),
         unknown=tuple(unknown),
     )
@@ -75,6 +83,7 @@ class _Builder:
         self.compiles: dict[tuple[str, str, str], CompileStep] = {}
         self.images: list[AnyStep] = []
         self.indexes: list[AnyStep] = []
+        self.archives: list[ArchiveStep] = []
         self.pushes: list[AnyStep] = []
         self.skipped: list[Skipped] = []
         self._ids: set[str] = set()
@@ -86,6 +95,8 @@ class _Builder:
         children = []
         for platform in platforms:
             compiles = self._compile(name, target, platform)
+            if isinstance(target.archive, ArchiveDefaults):
+                self.archives.append(archive_step(self.config, self.facts, name, platform, compiles))
             why = no_image(self.config, target, platform)
             if why:
                 if isinstance(target.image, Image):
@@ -99,9 +110,12 @@ class _Builder:
         self.indexes.append(index)
         self._push(name, target.image, index.id)
 
+    def _names(self, name: str, platform: Platform | None = None) -> Names:
+        return Names(self.facts, project=self.config.project.name, target=name, platform=platform)
+
     def _compile(self, name: str, target: Target, platform: Platform) -> list[CompileStep]:
         env = _environment(self.config, target, platform)
-        flags = _go_flags(self.config, target, platform, Names(self.facts, target=name, platform=platform))
+        flags = _go_flags(self.config, target, platform, self._names(name, platform))
         key = listing_key(self.config, target, platform)
         told = (*flags, *(f"{k}={v}" for k, v in env), *(("cgo", key.cgo) if key.cgo else ()))
         group = keys.combine("group", target.engine, str(platform), *told).hex[:16]
@@ -169,7 +183,7 @@ class _Builder:
         )
 
     def _push(self, name: str, image: Image, index: str) -> None:
-        names = Names(self.facts, target=name)
+        names = self._names(name)
         tags = tuple(dict.fromkeys(names.fill_tag(tag) for tag in self.config.publish.tags))
         for registry in self.config.publish.to or tuple(self.config.registries):
             self.pushes.append(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from goctl.events import Document, Table
-from goctl.plan.model import AnyStep, CompileStep, ImageStep, IndexStep, Plan, PushStep
+from goctl.plan.model import AnyStep, ArchiveStep, ChecksumsStep, CompileStep, ImageStep, IndexStep, Plan, PushStep
 from goctl.plan.why import differences
 from goctl.release import run
 from goctl.release.known import Known
@@ -29,6 +29,7 @@ class _Line(msgspec.Struct, frozen=True, rename="kebab"):
 
 def plan(session: Session, selections: Sequence[str], stages: Sequence[str]) -> None:
     """Tells the whole plan: steps, keys, inputs, and what will be skipped and why. Touches nothing."""
+    run.check_archives(session, run.choose(session, selections), stages)
     made = run.plan(session, selections)
     wanted = run.stages_for(stages)
     lines = [line for line in _judge(session, made) if line.step.stage in wanted]
@@ -50,14 +51,14 @@ def _judge(session: Session, made: Plan) -> list[_Line]:
     lines = []
     for step in made.steps:
         key = step.key(digests)
-        artifact = _recall(known, step, key)
+        artifact = _recall(known, step, key, digests)
         if artifact is not None:
             digests[step.id] = artifact
         lines.append(_Line(step, key, *_state(step, key, artifact is not None)))
     return lines
 
 
-def _recall(known: Known, step: AnyStep, key: Digest | None) -> Digest | None:
+def _recall(known: Known, step: AnyStep, key: Digest | None, digests: Mapping[str, Digest]) -> Digest | None:
     match step:
         case CompileStep():
             program = known.program(step)
@@ -68,6 +69,12 @@ def _recall(known: Known, step: AnyStep, key: Digest | None) -> Digest | None:
         case IndexStep():
             index = known.index(key)
             return index.digest if index is not None else None
+        case ArchiveStep():
+            archive = known.archive(step, key)
+            return archive.digest if archive is not None else None
+        case ChecksumsStep():
+            file = known.checksums(step, digests)
+            return file.digest if file is not None else None
     return None
 
 
@@ -79,7 +86,7 @@ def _state(step: AnyStep, key: Digest | None, is_known: bool) -> tuple[str, str]
     if isinstance(step, CompileStep):
         return ("to do", "not compiled yet") if key is not None else ("to do", "its inputs cannot be told beforehand")
     if key is not None:
-        return "to do", "not assembled yet"
+        return "to do", "not packed yet" if isinstance(step, ArchiveStep) else "not assembled yet"
     if isinstance(step, ImageStep) and step.recipe is None:
         return "to do", "its base is not pinned yet, or not made on this machine"
     return "to do", "after what it is made from"
@@ -109,10 +116,12 @@ def _as_text(made: Plan, lines: Sequence[_Line], stages: Sequence[str]) -> str:
 
 def _inputs(step: AnyStep) -> list[tuple[str, str]]:
     match step:
-        case CompileStep() | ImageStep():
+        case CompileStep() | ImageStep() | ArchiveStep():
             return [(name, value) for name, value in step.fields.items() if value]
         case IndexStep():
             return [("images", ", ".join(step.needs))]
+        case ChecksumsStep():
+            return [("file", step.path), ("archives", ", ".join((*step.names, *step.others)))]
         case PushStep():
             return [("repository", step.repository), ("tags", ", ".join(step.tags))]
 
@@ -123,7 +132,7 @@ def explain(session: Session, selections: Sequence[str]) -> None:
     known = Known(session)
     rows = []
     for line in _judge(session, made):
-        if not isinstance(line.step, CompileStep | ImageStep):
+        if not isinstance(line.step, CompileStep | ImageStep | ArchiveStep):
             continue
         reasons = ["up to date"] if line.state == "known" else _reasons(session, known, line.step)
         rows += [(line.step.title if number == 0 else "", reason) for number, reason in enumerate(reasons)]
@@ -132,7 +141,7 @@ def explain(session: Session, selections: Sequence[str]) -> None:
         session.emit(Table("unknown", ("unknown",), ((words,),)))
 
 
-def _reasons(session: Session, known: Known, step: CompileStep | ImageStep) -> list[str]:
+def _reasons(session: Session, known: Known, step: CompileStep | ImageStep | ArchiveStep) -> list[str]:
     before = known.last_fields(step.id)
     if before is None:
         return ["it was never done here"]
@@ -150,6 +159,8 @@ def _reasons(session: Session, known: Known, step: CompileStep | ImageStep) -> l
         if step.base is None:
             return ["its base is not pinned yet, or not made on this machine"]
         return ["a program in it is compiled anew"]
+    if isinstance(step, ArchiveStep):
+        return ["a program in it is compiled anew, or the archive was removed or edited"]
     return ["what it made was removed or edited below dist/"]
 
 

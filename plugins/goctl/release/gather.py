@@ -14,6 +14,7 @@ from goctl.plan.images import base_reference, wants_image
 from goctl.plan.make import EMBEDDED, listing_key
 from goctl.release import git
 from goctl.release.assets import AssetLedger
+from goctl.release.files import archive_files
 from goctl.values import Digest, Platform
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def gather(session: Session, chosen: Chosen) -> Facts:
         cgo = _cgo(session, listings or {})
         assets = _assets(session, chosen)
         bases = _bases(session, chosen)
+        files = archive_files(session, chosen)
         checkout = asked.result() if asked is not None else None
     return Facts(
         git=checkout,
@@ -48,6 +50,7 @@ def gather(session: Session, chosen: Chosen) -> Facts:
         bases=bases,
         compressors=_compressors(),
         cgo=cgo,
+        files=files,
         environment={
             name: os.environ[name]
             for name in ("SOURCE_DATE_EPOCH", *(name[4:] for name in wanted if name.startswith("env.")))

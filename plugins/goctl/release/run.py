@@ -29,6 +29,7 @@ DEPENDS = {
     "generate": ("mod", "generate"),
     "build": ("mod", "generate", "build"),
     "image": ("mod", "generate", "build", "image"),
+    "archive": ("mod", "generate", "build", "archive"),
     "push": ("mod", "generate", "build", "image", "push"),
 }
 
@@ -58,6 +59,16 @@ def choose(session: Session, selections: Sequence[str]) -> Chosen:
     return select(session.config, parse(selections))
 
 
+def check_archives(session: Session, chosen: Chosen, stages: Sequence[str]) -> None:
+    """Raises ConfigError where archives alone are asked for and no chosen target has any."""
+    if tuple(stages) != ("archive",) or any(session.config.targets[name].archive for name in chosen):
+        return
+    raise ConfigError(
+        f"there is nothing to pack: {', '.join(chosen)} {'has' if len(chosen) == 1 else 'have'} no archives",
+        hint="write [archive] into goctl.toml for archives of every target, or archive = true into a target's table",
+    )
+
+
 def plan(session: Session, selections: Sequence[str]) -> Plan:
     """The whole plan, looked up without touching anything."""
     chosen = choose(session, selections)
@@ -69,12 +80,13 @@ def release(session: Session, request: Request) -> Results | None:
     started = time.perf_counter()
     stages = stages_for(request.stages)
     chosen = choose(session, request.select)
+    check_archives(session, chosen, request.stages)
     counter = _Counter(session.emit)
     session.emit = counter
     with _finishing(session, counter, started), session.lock():
         session.tidy()
         _prepare(session, stages)
-        if not {"build", "image", "push"} & set(stages):
+        if not {"build", "image", "archive", "push"} & set(stages):
             return None
         made = make(session.config, gather(session, chosen), chosen)
         session.emit(RunStarted(request.task, made.project, len(made.steps)))
@@ -95,7 +107,7 @@ def _walk(session: Session, made: Plan, stages: Sequence[str], chosen: Chosen) -
     hooks = Hooks(sources_changed, publisher.begin if publisher is not None else _kept)
     walk = Walk(session, made, hooks)
     try:
-        results = walk.run(*(stage for stage in stages if stage in ("build", "image")))
+        results = walk.run(*(stage for stage in stages if stage in ("build", "image", "archive")))
         if publisher is not None:
             publisher.finish(results, walk.again)
     finally:

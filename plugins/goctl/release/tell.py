@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from goctl.contracts import Binary
-from goctl.events import BuiltBinary, Emit, StepFinished
-from goctl.plan.model import AnyStep, CompileStep
+from goctl.contracts import Archive, Binary
+from goctl.events import BuiltArchive, BuiltBinary, Emit, StepFinished
+from goctl.plan.model import AnyStep, ArchiveStep, ChecksumsStep, CompileStep
 from goctl.release.known import program_paths, relative
 
 if TYPE_CHECKING:
@@ -26,3 +26,9 @@ def tell_programs(session: Session, step: CompileStep, binary: Binary, *, cached
         session.emit(
             BuiltBinary(target, str(step.platform), relative(session, path), binary.digest, binary.size, cached=cached)
         )
+
+
+def tell_archive(emit: Emit, step: ArchiveStep | ChecksumsStep, archive: Archive, *, cached: bool) -> None:
+    """A row for an archive, or for the file of their checksums."""
+    platform = str(step.platform) if isinstance(step, ArchiveStep) else ""
+    emit(BuiltArchive(step.target, platform, archive.path, archive.digest, archive.size, cached=cached))
