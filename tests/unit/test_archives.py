@@ -60,7 +60,7 @@ def configuration(archive: ArchiveDefaults | None = None, **target: Any) -> Conf
 
 
 def planned(config: Config, *platforms: Platform, **facts: Any) -> Plan:
-    chosen = {name: platforms or (AMD,) for name in config.targets}
+    chosen = dict.fromkeys(config.targets, platforms or (AMD,))
     main = Main("example.com/cmd/api", "main", Digest.of(b"source"))
     listings = {
         listing_key(config, target, platform): Listing({"./cmd/api": (main,)}, Digest.of(b"detail"))
