@@ -11,12 +11,12 @@ from pathlib import Path
 
 from goctl.contracts import Archive, Artifact, Binary, Host
 from goctl.errors import ImageError
+from goctl.oci.checksums import checksums
 from goctl.oci.compress import PIECE, compress
 from goctl.oci.tar import Entry, archive, pieces
 from goctl.oci.zip import zip_archive
 from goctl.plan.model import ArchiveStep, ChecksumsStep
 from goctl.system.files import inside, replace, storage_errors, sync_folder, write_atomic
-from goctl.system.ledger import Ledger
 from goctl.values import Digest
 
 #: What is unpacked can be replaced by its owner, and run where it is a program or a script. The content tells, for Windows
@@ -84,20 +84,6 @@ class Archiver:
             for piece in compress(kind, step.compression_level, pieces(archive(entries), PIECE), executor, workers + 2):
                 self._host.check()
                 yield piece
-
-
-def checksums(host: Host, step: ChecksumsStep, digests: Mapping[str, Digest]) -> bytes:
-    """What `sha256sum` would print for these archives (digests by step id), and for those of earlier runs that this one
-    was not asked for, as long as nobody but goctl wrote to them.
-    """
-    found = dict(zip(step.names, (digests[need] for need in step.needs), strict=True))
-    ledger = Ledger(host.memo, host.root, write=False)
-    folder = (host.dist / step.path).parent
-    for name in step.others:
-        digest = ledger.untouched(folder / name)
-        if digest is not None:
-            found[name] = digest
-    return "".join(f"{found[name].hex}  {name}\n" for name in sorted(found)).encode()
 
 
 def _is_script(path: Path) -> bool:

@@ -51,7 +51,7 @@ class Known:
 
     def checksums(self, step: ChecksumsStep, digests: Mapping[str, Digest]) -> Archive | None:
         """The file of checksums, when it says of the archives with these digests (by step id) what it should."""
-        from goctl.oci.archives import checksums
+        from goctl.oci.checksums import checksums
 
         if any(need not in digests for need in step.needs):
             return None
