@@ -62,9 +62,7 @@ def namespace(path: str | Path = "goctl.toml") -> Collection:
     file = _beside(sys._getframe(1), path)  # noqa: SLF001 - who calls is what the path counts from
     made = _collection(file, "")
     for name, member in _members(file).items():
-        # A project that is called like a task keeps out of its way.
-        free = name if name not in made.tasks and name not in made.collections else f"project-{name}"
-        made.add_collection(_collection(member, ""), name=free)
+        made.add_collection(_collection(member, ""), name=_free(name, made))
     return made
 
 
@@ -76,6 +74,15 @@ def collection(path: str | Path = "goctl.toml", *, profile: str = "") -> Collect
     `path` counts from the calling file's folder; `profile` is what its tasks use unless they are told another.
     """
     return _collection(_beside(sys._getframe(1), path), profile)  # noqa: SLF001 - as in namespace
+
+
+def _free(name: str, made: Collection) -> str:
+    """A project's name for invoke, which takes a dot for the end of a collection's name and `_` for `-`. A project that is
+    called like a task keeps out of its way."""
+    taken = {*made.tasks, *made.collections}
+    plain = name.replace(".", "-").replace("_", "-")
+    names = (plain, f"project-{plain}", *(f"project-{plain}-{number}" for number in range(2, len(taken) + 3)))
+    return next(one for one in names if one not in taken)
 
 
 def _beside(frame: FrameType, path: str | Path) -> Path:
