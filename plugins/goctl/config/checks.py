@@ -9,7 +9,7 @@ from pathlib import Path
 
 from goctl.config.convert import Problems, suggestion
 from goctl.config.flags import check_environment, check_flags
-from goctl.config.members import is_pattern, matches
+from goctl.config.members import is_pattern, matches, member_files
 from goctl.config.model import Config, Image, ImageDefaults, Registry, Target
 from goctl.config.template import names
 from goctl.values import ImageRef, Platform, is_host, is_repository, is_tag
@@ -27,7 +27,11 @@ def check(config: Config, root: Path, problems: Problems, folder: Path | None = 
     member, in the workspace's `root`."""
     folder = folder or root
     check_name(config.project.name or "x", ("project", "name"), problems)
-    _workspace(config, root, problems)
+    for name in config.project.needs:
+        check_name(name, ("project", "needs"), problems)
+    # What a member says of others is refused as a whole.
+    if folder == root:
+        _workspace(config, root, problems)
     _inside(config.go.directory, ("go", "directory"), root, problems)
     _inside(config.release.dist, ("release", "dist"), root, problems, beside=folder)
     check_environment(config.go.env, ("go", "env"), problems)
@@ -65,8 +69,17 @@ def _workspace(config: Config, root: Path, problems: Problems) -> None:
                 problems.add(
                     where, f"no folder that {pattern!r} names has a goctl.toml", hint="write one, or mend the pattern"
                 )
-    for name in config.project.needs:
-        check_name(name, ("project", "needs"), problems)
+    dist = os.path.normpath(os.path.join(root, config.release.dist))
+    for file in member_files(
+        root, {"workspace": {"members": config.workspace.members, "exclude": config.workspace.exclude}}
+    ):
+        if _holds(dist, str(file.parent)):
+            member = file.parent.relative_to(root).as_posix()
+            problems.add(
+                ("release", "dist"),
+                f"{config.release.dist!r} holds the project in {member}",
+                expected="a folder that holds nothing but what is made",
+            )
 
 
 def _target(name: str, target: Target, root: Path, problems: Problems) -> None:

@@ -42,7 +42,7 @@ def is_workspace(tree: Mapping[str, Any]) -> bool:
 
 
 def member_files(root: Path, tree: Mapping[str, Any]) -> list[Path]:
-    """The goctl.toml of each member, sorted by path; folders without one are no members."""
+    """The goctl.toml of each member, sorted by folder; folders without one are no members."""
     table = tree.get("workspace")
     if not isinstance(table, Mapping):
         return []
@@ -54,12 +54,13 @@ def member_files(root: Path, tree: Mapping[str, Any]) -> list[Path]:
 def _without_links(root: Path, files: set[Path]) -> list[Path]:
     """Files each once: a link to a member (`current -> v2`) is no other member."""
     top = os.path.realpath(root)
-    links, members = {}, {}
+    links: dict[str, Path] = {}
+    members: dict[str, Path] = {}
     for file in sorted(files):
         real = os.path.realpath(file)
         is_own = os.path.normcase(real) == os.path.normcase(os.path.join(top, file.relative_to(root)))
         (members if is_own else links).setdefault(real, file)
-    return sorted((links | members).values())
+    return sorted((links | members).values(), key=lambda file: file.parent)
 
 
 def matches(root: Path, pattern: str) -> bool:

@@ -218,11 +218,7 @@ def _check_names(loaded: Iterable[Loaded]) -> None:
 
 def _check_needs(loaded: Sequence[Loaded], known: set[str]) -> None:
     problems = [
-        Problem(
-            f"project.needs: there is no project {need!r}" if known - {one.config.project.name} else "it is in no workspace",
-            one.place("project", "needs"),
-            hint=_known(known),
-        )
+        Problem(f"project.needs: there is no project {need!r}", one.place("project", "needs"), hint=_known(one, known))
         for one in loaded
         for need in one.config.project.needs
         if need not in known
@@ -232,7 +228,9 @@ def _check_needs(loaded: Sequence[Loaded], known: set[str]) -> None:
     order({one.config.project.name: one.config for one in loaded})
 
 
-def _known(names: set[str]) -> str:
+def _known(loaded: Loaded, names: set[str]) -> str:
+    if not loaded.is_member and not loaded.config.workspace.members:
+        return "this one is in no workspace: a goctl.toml above it must name it in workspace.members"
     shown = sorted(names)
     return f"known are {', '.join(shown[:12])}" + (", ..." if len(shown) > 12 else "")
 
