@@ -106,7 +106,7 @@ def plan(crew: Crew, chosen: Mapping[str, Chosen]) -> Plan:
     """The whole plan. In a crew that only looks, nothing is touched."""
     facts = gather(crew, chosen)
     plans = [make(crew.sessions[project].config, facts[project], own) for project, own in chosen.items()]
-    return join(crew.name, plans) if crew.is_workspace else plans[0]
+    return join(crew.name, plans, crew.configs) if crew.is_workspace else plans[0]
 
 
 def release(crew: Crew, request: Request) -> None:
