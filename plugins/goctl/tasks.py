@@ -101,7 +101,10 @@ def _members(file: Path) -> dict[str, Path]:
     from goctl.config.members import member_files, name_of, peek
 
     files = member_files(file.parent, peek(file))
-    return {name_of(member, peek(member)): member for member in reversed(files)}
+    found: dict[str, Path] = {}
+    for member in files:
+        found.setdefault(name_of(member, peek(member)), member)
+    return found
 
 
 class _Shared(Collection):
@@ -109,6 +112,12 @@ class _Shared(Collection):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Shared:
         return self
+
+    def add_collection(self, coll: Any, name: str | None = None, default: bool | None = None) -> None:
+        """As invoke's own, and the collection knows the name it has here: `--list-format=json` tells that one."""
+        super().add_collection(coll, name, default)
+        if isinstance(coll, _Shared) and not coll.name:
+            coll.name = name
 
     def transform(self, name: str) -> str:
         # invoke goes through each name letter by letter; those of goctl's tasks hold no underscores to begin with.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from goctl.config.members import FILE_NAME
 from goctl.config.model import Image
 from goctl.errors import ConfigError, GoctlError, ImageError, ModuleError, RegistryError, StorageError
 from goctl.events import Notice, StageStarted, Table
@@ -15,8 +18,6 @@ from goctl.plan.select import platforms_of
 from goctl.release.walk import joined
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from goctl.release.crew import Crew
     from goctl.release.session import Session
 
@@ -59,7 +60,7 @@ def base_update(session: Session, *, dry: bool) -> None:
 
 
 def clean(session: Session, *, dry: bool) -> None:
-    """Removes dist/. Refuses a folder that is, or holds, the project itself."""
+    """Removes what was made of a project below dist/."""
     _clear(session, session.dist, dry=dry)
 
 
@@ -67,17 +68,20 @@ def clean_all(crew: Crew, *, dry: bool) -> None:
     """Removes what is remembered of a project, or of a whole workspace, and what its projects share below dist/."""
     outputs = dict.fromkeys(session.output for session in crew.files)
     for folder in (*outputs, crew.first.state):
-        for session in crew.files:
-            _refuse_sources(session, folder)
         _clear(crew.first, folder, dry=dry)
 
 
 def _refuse_sources(session: Session, folder: Path) -> None:
+    """A folder that holds a project, this one or another's, is no output, whatever release.dist says."""
     project = session.root / session.loaded.folder
-    if project.resolve().is_relative_to(folder.resolve()):
+    holds = project.resolve().is_relative_to(folder.resolve())
+    for inner, _, names in os.walk(folder):
+        holds = holds or (FILE_NAME in names and not Path(inner).is_relative_to(session.state))
+    if holds:
         raise ConfigError(
-            f"release.dist is {session.config.release.dist!r}: it holds the project itself",
+            f"release.dist is {session.config.release.dist!r}: it holds a project, and is not removed",
             location=session.loaded.place("release", "dist"),
+            hint="name a folder that holds nothing but what is made",
         )
 
 
