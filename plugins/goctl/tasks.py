@@ -33,7 +33,7 @@ _STAGES = {
     "release": "run every stage that [release] names, and print what was released by digest",
     "build": "compile every target for every platform into dist/",
     "image": "assemble every target's multi-platform image",
-    "archive": "pack programs for people: archives of every target and platform, with their checksums",
+    "archive": "pack every target for people: programs and files, with checksums",
     "push": "push every image to its registries",
 }
 _SIMPLE = {
@@ -63,9 +63,7 @@ def namespace(path: str | Path = "goctl.toml") -> Collection:
     file = _beside(sys._getframe(1), path)  # noqa: SLF001 - who calls is what the path counts from
     made = _collection(file, "")
     for name, member in _members(file).items():
-        # A project that is called like a task keeps out of its way.
-        free = name if name not in made.tasks and name not in made.collections else f"project-{name}"
-        made.add_collection(_collection(member, ""), name=free)
+        made.add_collection(_collection(member, ""), name=_free(name, made))
     return made
 
 
@@ -77,6 +75,15 @@ def collection(path: str | Path = "goctl.toml", *, profile: str = "") -> Collect
     `path` counts from the calling file's folder; `profile` is what its tasks use unless they are told another.
     """
     return _collection(_beside(sys._getframe(1), path), profile)  # noqa: SLF001 - as in namespace
+
+
+def _free(name: str, made: Collection) -> str:
+    """A project's name for invoke, which takes a dot for the end of a collection's name and `_` for `-`. A project that is
+    called like a task keeps out of its way."""
+    taken = {*made.tasks, *made.collections}
+    plain = name.replace(".", "-").replace("_", "-")
+    names = (plain, f"project-{plain}", *(f"project-{plain}-{number}" for number in range(2, len(taken) + 3)))
+    return next(one for one in names if one not in taken)
 
 
 def _beside(frame: FrameType, path: str | Path) -> Path:
@@ -95,7 +102,10 @@ def _members(file: Path) -> dict[str, Path]:
     from goctl.config.members import member_files, name_of, peek
 
     files = member_files(file.parent, peek(file))
-    return {name_of(member, peek(member)): member for member in reversed(files)}
+    found: dict[str, Path] = {}
+    for member in files:
+        found.setdefault(name_of(member, peek(member)), member)
+    return found
 
 
 class _Shared(Collection):
@@ -103,6 +113,12 @@ class _Shared(Collection):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Shared:
         return self
+
+    def add_collection(self, coll: Any, name: str | None = None, default: bool | None = None) -> None:
+        """As invoke's own, and the collection knows the name it has here: `--list-format=json` tells that one."""
+        super().add_collection(coll, name, default)
+        if isinstance(coll, _Shared) and not coll.name:
+            coll.name = name
 
     def transform(self, name: str) -> str:
         # invoke goes through each name letter by letter; those of goctl's tasks hold no underscores to begin with.

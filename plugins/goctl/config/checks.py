@@ -9,7 +9,7 @@ from pathlib import Path
 
 from goctl.config.convert import Problems, suggestion
 from goctl.config.flags import check_environment, check_flags
-from goctl.config.members import is_pattern, matches
+from goctl.config.members import is_pattern, matches, member_files
 from goctl.config.model import Config, Image, ImageDefaults, Registry, Target
 from goctl.config.template import OF_PLATFORM, names
 from goctl.values import ImageRef, Platform, is_host, is_repository, is_tag
@@ -22,12 +22,18 @@ _STAMPED = ("version", "git.sha", "git.short", "git.branch", "date")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def check(config: Config, root: Path, problems: Problems) -> None:
-    """Adds a problem for everything in a configuration that cannot be carried out. Starts and reads nothing."""
+def check(config: Config, root: Path, problems: Problems, folder: Path | None = None) -> None:
+    """Adds a problem for everything in a configuration that cannot be carried out. Starts nothing. `folder` is that of a
+    member, in the workspace's `root`."""
+    folder = folder or root
     check_name(config.project.name or "x", ("project", "name"), problems)
-    _workspace(config, root, problems)
+    for name in config.project.needs:
+        check_name(name, ("project", "needs"), problems)
+    # What a member says of others is refused as a whole.
+    if folder == root:
+        _workspace(config, root, problems)
     _inside(config.go.directory, ("go", "directory"), root, problems)
-    _inside(config.release.dist, ("release", "dist"), root, problems, below=True)
+    _inside(config.release.dist, ("release", "dist"), root, problems, beside=folder)
     check_environment(config.go.env, ("go", "env"), problems)
     for number, value in enumerate((*config.go.proxy, *config.go.private)):
         if _CONTROL.search(value) or "," in value or " " in value:
@@ -51,7 +57,7 @@ def check(config: Config, root: Path, problems: Problems) -> None:
             where = ("targets", name, "platforms") if target.platforms else ("platforms", "default")
             _one_image_each(target.platforms or config.platforms.default, where, problems)
     for name, registry in config.registries.items():
-        _registry(name, registry, root, problems)
+        _registry(name, registry, root, folder, problems)
     _publish(config, problems)
 
 
@@ -67,8 +73,17 @@ def _workspace(config: Config, root: Path, problems: Problems) -> None:
                 problems.add(
                     where, f"no folder that {pattern!r} names has a goctl.toml", hint="write one, or mend the pattern"
                 )
-    for name in config.project.needs:
-        check_name(name, ("project", "needs"), problems)
+    dist = os.path.normpath(os.path.join(root, config.release.dist))
+    for file in member_files(
+        root, {"workspace": {"members": config.workspace.members, "exclude": config.workspace.exclude}}
+    ):
+        if _holds(dist, str(file.parent)):
+            member = file.parent.relative_to(root).as_posix()
+            problems.add(
+                ("release", "dist"),
+                f"{config.release.dist!r} holds the project in {member}",
+                expected="a folder that holds nothing but what is made",
+            )
 
 
 def _target(name: str, target: Target, root: Path, problems: Problems) -> None:
@@ -164,7 +179,7 @@ def _image_defaults(image: ImageDefaults, where: Where, problems: Problems) -> N
         problems.add((*where, "user"), f"{image.user!r} is no user", expected="NAME, UID, or either with :GROUP")
 
 
-def _registry(name: str, registry: Registry, root: Path, problems: Problems) -> None:
+def _registry(name: str, registry: Registry, root: Path, folder: Path, problems: Problems) -> None:
     where: Where = ("registries", name, "url")
     check_name(name, where[:2], problems)
     if registry.ca and not os.path.isabs(registry.ca):
@@ -181,7 +196,7 @@ def _registry(name: str, registry: Registry, root: Path, problems: Problems) -> 
     match = _SCHEME.match(url)
     if match and not re.match(r"\d+(/|\Z)", match[2]):
         if match[1] == "oci-layout":
-            _inside(match[2], where, root, problems, below=True)
+            _inside(match[2], where, root, problems, beside=folder)
         elif not match[2]:
             problems.add(where, f"{url!r} has no address", expected="SCHEME:ADDRESS")
         return
@@ -262,18 +277,21 @@ def _package(pattern: str, where: Where, problems: Problems) -> None:
         problems.add(where, f"{pattern!r} is absolute", expected="a path from go.mod's folder, as ./cmd/api")
 
 
-def _inside(path: str, where: Where, root: Path, problems: Problems, *, below: bool = False) -> None:
-    """A path that stays in the project, by its text; links are looked at when it is used. `below`: not the root itself."""
+def _inside(path: str, where: Where, root: Path, problems: Problems, *, beside: Path | None = None) -> None:
+    """A path that stays in the project, by its text; links are looked at when it is used. With `beside`, the project's
+    folder, it must not hold that."""
     flat = path.replace("\\", "/")
-    base = os.path.normpath(root)
-    full = os.path.normpath(os.path.join(base, flat))
-    stays = full == base or full.startswith(base.rstrip(os.sep) + os.sep)
+    full = os.path.normpath(os.path.join(root, flat))
     if not path or _CONTROL.search(path):
         problems.add(where, f"{path!r} is no path", expected="a path below goctl.toml's folder")
-    elif os.path.isabs(flat) or re.match(r"[A-Za-z]:", flat) or not stays:
+    elif os.path.isabs(flat) or re.match(r"[A-Za-z]:", flat) or not _holds(os.path.normpath(root), full):
         problems.add(where, f"{path!r} leaves the project's folder", expected="a path below goctl.toml's folder")
-    elif below and full == base:
+    elif beside is not None and _holds(full, os.path.normpath(beside)):
         problems.add(where, f"{path!r} is the project's folder itself", expected="a folder of its own below it")
+
+
+def _holds(folder: str, path: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _base(text: str, where: Where, problems: Problems) -> None:

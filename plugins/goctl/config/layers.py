@@ -74,7 +74,7 @@ class Source:
         self.discovered: set[str] = set()
         #: What was found out for settings that nobody made.
         self.defaults: dict[tuple[str, str], str] = {}
-        #: Platforms as the file spells them, by their own spelling.
+        #: Platforms and assets as the file spells them, by their own spelling.
         self.spellings: dict[str, str] = {}
 
     @cached_property
@@ -122,13 +122,17 @@ class Source:
         return Location(self.shown, self._lines.get(("profiles", profile), (1, 0))[0] if profile else 1)
 
     def line(self, path: tuple[str, ...], profile: str) -> Location | None:
-        """Where exactly this path stands, in the profile or outside of it, here or in the workspace's file."""
-        for prefix in [("profiles", profile), ()] if profile else [()]:
-            found = self._lines.get((*prefix, *path))
+        """Where exactly this path stands: in the profile or outside of it, each here or in the workspace's file."""
+        own = path
+        if path[:1] == ("targets",) and path[2:4] == ("image", "assets") and path[4:]:
+            own = (*path[:4], self.spellings.get(path[4], path[4]))
+        file, overlay = self._inherited
+        for prefix, above in [(("profiles", profile), overlay), ((), file)] if profile else [((), file)]:
+            found = self._lines.get((*prefix, *own))
             if found is not None:
                 return Location(self.shown, found[0])
-        if self.above is not None and any(_has(tree, path) for tree in self._inherited):
-            return self.above.line(path, profile)
+            if self.above is not None and profile in ("", self.profile) and _has(above, path):
+                return self.above.line(path, profile if prefix else "")
         return None
 
     def _spelled(self, path: tuple[str, ...]) -> tuple[str, ...]:

@@ -122,7 +122,8 @@ def _layers(path: Path, profile: str, environment: Mapping[str, str], above: Sou
         above = Source(top, _shown(top), text_top, raw_top, profile, environment)
     root = above.file.parent
     anchor = members.Anchor(root, path.parent.relative_to(root).as_posix())
-    source = Source(path, shown, text, anchor.file(raw), profile, environment, above)
+    source = Source(path, shown, text, anchor.file(raw, profile), profile, environment, above)
+    source.spellings |= anchor.written
     source.defaults["go", "directory"] = anchor.module
     return source, root
 
@@ -193,7 +194,7 @@ def _convert(tree: dict[str, Any], root: Path, source: Source, problems: Problem
     config = Config(**{name: value for name, value in parts.items() if value is not None})
     if source.above is not None and "workspace" in source.raw:
         problems.add(("workspace",), "a member of a workspace cannot be one", hint="move it to the file above")
-    checks.check(config, root, problems)
+    checks.check(config, root, problems, source.file.parent)
     archives.check(config, problems)
     return config if len(problems.found) == before else None
 

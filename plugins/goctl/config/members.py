@@ -10,6 +10,7 @@ import os
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ INHERITED = ("go", "platforms", "image", "archive", "registries", "publish", "re
 OWN = {"go": ("directory", "generate"), "release": ("dist",)}
 _LAYOUT = re.compile(r"(oci-layout|oci-archive|docker-archive):(.*)\Z", re.DOTALL)
 FILE_NAME = "goctl.toml"
+#: Folders that `**` does not look into: what others wrote, and much of it.
+_NO_PROJECTS = frozenset({"node_modules", "vendor", "testdata"})
+_WILD = re.compile(r"[*?\[]")
 
 
 def peek(file: Path) -> dict[str, Any]:
@@ -33,17 +37,30 @@ def peek(file: Path) -> dict[str, Any]:
 
 
 def is_workspace(tree: Mapping[str, Any]) -> bool:
-    return isinstance(tree.get("workspace"), Mapping)
+    """Whether a file names members."""
+    return bool(_texts(_get(tree, "workspace", "members")))
 
 
 def member_files(root: Path, tree: Mapping[str, Any]) -> list[Path]:
-    """The goctl.toml of each member, sorted by path; folders without one are no members."""
+    """The goctl.toml of each member, sorted by folder; folders without one are no members."""
     table = tree.get("workspace")
     if not isinstance(table, Mapping):
         return []
     found = {file for pattern in _texts(table.get("members")) for file in _matches(root, pattern)}
     excluded = {file for pattern in _texts(table.get("exclude")) for file in _matches(root, pattern)}
-    return sorted(found - excluded)
+    return _without_links(root, found - excluded)
+
+
+def _without_links(root: Path, files: set[Path]) -> list[Path]:
+    """Files each once: a link to a member (`current -> v2`) is no other member."""
+    top = os.path.realpath(root)
+    links: dict[str, Path] = {}
+    members: dict[str, Path] = {}
+    for file in sorted(files):
+        real = os.path.realpath(file)
+        is_own = os.path.normcase(real) == os.path.normcase(os.path.join(top, file.relative_to(root)))
+        (members if is_own else links).setdefault(real, file)
+    return sorted((links | members).values(), key=lambda file: file.parent)
 
 
 def matches(root: Path, pattern: str) -> bool:
@@ -56,19 +73,54 @@ def _texts(value: Any) -> list[str]:
 
 
 def _matches(root: Path, pattern: str) -> Iterator[Path]:
-    if not is_pattern(pattern):
+    if is_pattern(pattern):
+        for folder in _folders(root, _parts(pattern)):
+            if folder != root and (folder / FILE_NAME).is_file():
+                yield folder / FILE_NAME
+
+
+def _parts(pattern: str) -> list[str]:
+    return [part for part in pattern.replace("\\", "/").split("/") if part not in ("", ".")]
+
+
+def _folders(folder: Path, parts: list[str]) -> Iterator[Path]:
+    """The folders that a pattern names. Links are followed, but not by `**`."""
+    if not parts:
+        yield folder
         return
-    for folder in root.glob(pattern.strip("/")):
-        # Hidden folders hold other people's files (.git, .venv, editors'); a project in one is named without a wildcard.
-        hidden = any(part.startswith(".") for part in folder.relative_to(root).parts)
-        if (folder / FILE_NAME).is_file() and folder != root and not (hidden and "*" in pattern):
-            yield folder / FILE_NAME
+    first, rest = parts[0], parts[1:]
+    if first == "**":
+        yield from _folders(folder, rest)
+        for below in _below(folder):
+            if below.name not in _NO_PROJECTS and not below.is_symlink():
+                yield from _folders(Path(below.path), parts)
+    elif _WILD.search(first):
+        for below in _below(folder):
+            if fnmatchcase(below.name, first):
+                yield from _folders(Path(below.path), rest)
+    else:
+        yield from _folders(folder / first, rest)
+
+
+def _below(folder: Path) -> list[os.DirEntry[str]]:
+    # Hidden folders hold other people's files (.git, .venv, editors'); a project in one is named without a wildcard.
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+    except OSError:
+        return []
 
 
 def is_pattern(pattern: str) -> bool:
     """Whether it is a glob of folders below the workspace's."""
-    parts = pattern.replace("\\", "/").split("/")
-    return bool(pattern) and not os.path.isabs(pattern) and ".." not in parts and ":" not in pattern and "\0" not in pattern
+    parts = _parts(pattern)
+    return (
+        bool(parts)
+        and not pattern.startswith(("/", "\\"))
+        and not any(part == ".." or ("**" in part and part != "**") for part in parts)
+        and ":" not in pattern
+        and "\0" not in pattern
+    )
 
 
 def top_file(file: Path) -> Path | None:
@@ -89,8 +141,15 @@ def top_file(file: Path) -> Path | None:
 
 
 def _is_checkout(folder: Path) -> bool:
-    # A submodule's .git is a file: it may well be a member of what is above it.
-    return (folder / ".git").is_dir()
+    git = folder / ".git"
+    if git.is_dir():
+        return True
+    # A submodule's .git is a file: it may well be a member of what is above it. A further work tree's is one too
+    # (gitrepository-layout), and that is a checkout of its own wherever it lies.
+    try:
+        return b"/worktrees/" in git.read_bytes()[:4096].replace(b"\\", b"/")
+    except OSError:
+        return False
 
 
 def _speaks_of_a_workspace(file: Path) -> bool:
@@ -138,11 +197,13 @@ class Anchor:
     def __init__(self, top: Path, folder: str) -> None:
         self.folder = folder
         self.module = module_folder(top, folder)
+        #: Paths that are keys of tables, as the file has them, by what they became.
+        self.written: dict[str, str] = {}
 
-    def file(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+    def file(self, raw: Mapping[str, Any], profile: str) -> dict[str, Any]:
         """A whole file's tree, profiles included, with every path from the workspace's folder. What has the wrong type is
         left for the loader."""
-        directory = _get(raw, "go", "directory")
+        directory = _get(raw, "profiles", profile, "go", "directory") or _get(raw, "go", "directory")
         # Packages count from go.directory where it is given, else from the file.
         package = _same if isinstance(directory, str) else self._package
         tree = self._tree(raw, package)
@@ -179,7 +240,7 @@ class Anchor:
         return tree
 
     def _path(self, path: Any) -> Any:
-        if not isinstance(path, str) or not path or os.path.isabs(path):
+        if not isinstance(path, str) or not path or path.startswith(("/", "\\")) or path[1:2] == ":":
             return path
         return posixpath.normpath(posixpath.join(self.folder, path.replace("\\", "/") if os.name == "nt" else path))
 
@@ -194,18 +255,19 @@ class Anchor:
 
     def _toolchain(self, text: Any) -> Any:
         # A name without a slash is `auto` or a constraint.
-        return self._path(text) if isinstance(text, str) and "/" in text and not text.startswith("~") else text
+        slash = isinstance(text, str) and ("/" in text or (os.name == "nt" and "\\" in text))
+        return self._path(text) if slash and not text.startswith("~") else text
 
     def _package(self, pattern: Any) -> Any:
         """A package by its path, from the folder of go.mod instead of the member's."""
-        if not isinstance(pattern, str) or not (pattern in (".", "..") or pattern.startswith(("./", "../"))):
-            return pattern
-        return moved(pattern, self.folder, self.module)
+        return moved(pattern, self.folder, self.module) if isinstance(pattern, str) and is_relative(pattern) else pattern
 
     def _image(self, image: Any) -> Any:
         made = _over(image, {"base": self._layout})
         if isinstance(made, Mapping) and isinstance(made.get("assets"), Mapping):
-            made = {**made, "assets": {self._path(source): path for source, path in made["assets"].items()}}
+            sources = {source: self._path(source) for source in made["assets"]}
+            self.written.update({path: source for source, path in sources.items()})
+            made = {**made, "assets": {sources[source]: path for source, path in made["assets"].items()}}
         return made
 
     def _archive(self, archive: Any) -> Any:
@@ -215,7 +277,12 @@ class Anchor:
 def moved(pattern: str, folder: str, module: str) -> str:
     """A `./` pattern that counts from one folder, written so that it counts from another; both from the workspace's."""
     path = posixpath.relpath(posixpath.normpath(posixpath.join("/", folder, pattern)), posixpath.join("/", module))
-    return "." if path == "." else path if path.startswith("..") else f"./{path}"
+    return path if path in (".", "..") or path.startswith("../") else f"./{path}"
+
+
+def is_relative(pattern: str) -> bool:
+    """Whether a pattern of packages is a path; others are import paths, `...` included."""
+    return pattern in (".", "..") or pattern.startswith(("./", "../"))
 
 
 def _same(value: Any) -> Any:

@@ -14,6 +14,7 @@ from goctl.contracts import Host
 from goctl.errors import StorageError
 from goctl.golang import watch
 from goctl.golang.outline import outline
+from goctl.plan.make import unit_of
 from goctl.system.files import Identity, clock
 from goctl.system.ledger import digest_of
 
@@ -50,8 +51,13 @@ class Snapshot(msgspec.Struct, array_like=True):
 _decode = msgspec.msgpack.Decoder(Snapshot).decode
 
 
+def _slot(host: Host) -> str:
+    # Projects of a workspace may lie in one module and tell Go other things: each way has a record of its own.
+    return f"{host.module} {unit_of(host.config)}"
+
+
 def recall(host: Host) -> Snapshot | None:
-    content = host.memo.get("snapshot", str(host.module))
+    content = host.memo.get("snapshot", _slot(host))
     if content is None:
         return None
     try:
@@ -61,7 +67,7 @@ def recall(host: Host) -> Snapshot | None:
 
 
 def keep(host: Host, snapshot: Snapshot) -> None:
-    host.memo.put("snapshot", str(host.module), msgspec.msgpack.encode(snapshot))
+    host.memo.put("snapshot", _slot(host), msgspec.msgpack.encode(snapshot))
 
 
 def compare(snapshot: Snapshot) -> tuple[list[str], list[str]]:

@@ -19,15 +19,19 @@ from goctl.golang.versions import order
 _FIRST_WITH_DIFF = "1.23"
 
 
-def tidy(host: Host, *, check: bool, dry: bool) -> None:
-    """`go mod tidy` in every module in use; with `check`, raises UntidyError where it would change something.
+def tidy(host: Host, *, check: bool, dry: bool, alone: bool = False) -> None:
+    """`go mod tidy` in every module in use, or `alone` in the project's own; with `check`, raises UntidyError where it would
+    change something.
 
     What would change is told as a unified diff.
     """
     folders = modules_in_use(host)
+    if alone and host.module in folders:
+        folders = [host.module]
     if only_tell(host, "go mod tidy" + (" -diff" if check else ""), dry=dry):
         return
-    _name_others(host, folders)
+    if not alone:
+        _name_others(host, folders)
     if not check:
         for folder in folders:
             _tidy(host, folder)

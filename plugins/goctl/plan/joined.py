@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import graphlib
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -31,16 +32,16 @@ def order(configs: Mapping[str, Config]) -> list[list[str]]:
     return waves
 
 
-def join(name: str, plans: Sequence[Plan]) -> Plan:
+def join(name: str, plans: Sequence[Plan], configs: Mapping[str, Config] = MappingProxyType({})) -> Plan:
     """One plan over several projects. What two of them would compile alike is one step, with the files of both.
 
     Targets are told as `project:target`, and steps say which project they are of. Raises ConfigError where two targets would
-    be pushed under one name.
+    be pushed under one name; `configs` tells which registries of several projects are the same.
     """
     joiner = _Joiner()
     for plan in plans:
         joiner.add(plan)
-    joiner.check()
+    joiner.check(configs)
     return Plan(
         project=name,
         version=None if len(plans) != 1 else plans[0].version,
@@ -102,16 +103,18 @@ class _Joiner:
             )
         return msgspec.structs.replace(step, **changes)
 
-    def check(self) -> None:
+    def check(self, configs: Mapping[str, Config]) -> None:
         """Refuses two targets that would take each other's tags away."""
-        taken: dict[tuple[str, str, str], str] = {}
+        taken: dict[tuple[str, str], PushStep] = {}
         for step in self.others:
             if not isinstance(step, PushStep):
                 continue
+            registries = configs[step.project].registries if step.project in configs else {}
+            address = registries[step.registry].url if step.registry in registries else step.registry
             for tag in step.tags:
-                other = taken.setdefault((step.registry, step.repository, tag), step.target)
-                if other != step.target:
+                other = taken.setdefault((f"{address.rstrip('/')}/{step.repository}", tag), step)
+                if other.target != step.target:
                     raise ConfigError(
-                        f"{other} and {step.target} would both be {step.repository}:{tag} in {step.registry}",
+                        f"{other.target} and {step.target} would both be {step.repository}:{tag} in {step.registry}",
                         hint="give one of them another image.repository",
                     )

@@ -79,7 +79,7 @@ def unit_of(config: Config) -> str:
     go = config.go
     told = ("toolchain", go.toolchain, "proxy", *go.proxy, "private", *go.private, "env")
     told += tuple(text for name, value in sorted(go.env.items()) for text in (name, value))
-    return f"{go.directory}#{keys.combine('unit', *told).hex[:12]}"
+    return f"{posixpath.normpath(go.directory)}#{keys.combine('unit', *told).hex[:12]}"
 
 
 EMBEDDED = "embedded"

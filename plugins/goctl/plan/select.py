@@ -118,7 +118,9 @@ def _chooses_nothing(pattern: Pattern, everything: Mapping[str, Mapping[str, tup
         hint = f"{pattern.target!r} is a project: write {pattern.target}:"
         return Problem(f"--select {text}: no target is named so", hint=hint)
     if not any(fnmatchcase(name, pattern.target) for name in names):
-        return Problem(f"--select {text}: no target is named so", expected=_one_of(names), hint=_near(pattern.target, names))
+        others = [project for project in everything if pattern.target in everything[project]]
+        hint = f"{others[0]} has one: write {others[0]}:{pattern.target}" if others else _near(pattern.target, names)
+        return Problem(f"--select {text}: no target is named so", expected=_one_of(names), hint=hint)
     known = sorted({str(one) for project in projects for platforms in everything[project].values() for one in platforms})
     return Problem(f"--select {text}: no such platform", expected=_one_of(known))
 

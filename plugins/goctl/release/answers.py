@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from goctl.config.model import STAGES
-from goctl.events import Document, Table
+from goctl.events import Document, StageStarted, Table
 from goctl.plan.model import AnyStep, ArchiveStep, ChecksumsStep, CompileStep, ImageStep, IndexStep, Plan, PushStep
 from goctl.plan.why import differences
 from goctl.release import run
@@ -202,6 +202,7 @@ def config(crew: Crew) -> None:
     from goctl.config.show import settings
 
     for session in crew.files:
+        if len(crew.files) > 1:
+            session.emit(StageStarted("config", f"{session.config.project.name}: config"))
         rows = tuple((setting.path, setting.value, setting.origin) for setting in settings(session.loaded))
-        title = f"config of {session.config.project.name}" if crew.is_workspace else "config"
-        session.emit(Table(title, ("setting", "value", "from"), rows))
+        session.emit(Table("config", ("setting", "value", "from"), rows))

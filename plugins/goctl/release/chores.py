@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from goctl.errors import ConfigError, StorageError
+from goctl.config.members import FILE_NAME
+from goctl.errors import ConfigError, GoctlError, ImageError, ModuleError, RegistryError, StorageError
 from goctl.events import Notice, StageStarted, Table
-from goctl.golang import moduleinfo, moduleinit, modules, tidying
+from goctl.golang import command, moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import base_reference, wants_image
 from goctl.plan.select import platforms_of
 from goctl.plan.systems import SCRATCH
+from goctl.release.walk import joined
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from goctl.release.crew import Crew
     from goctl.release.session import Session
 
@@ -57,19 +59,33 @@ def base_update(session: Session, *, dry: bool) -> None:
 
 
 def clean(session: Session, *, dry: bool) -> None:
-    """Removes dist/. Refuses a folder that is, or holds, the project itself."""
-    if session.root.resolve().is_relative_to(session.dist.resolve()):
-        raise ConfigError(f"release.dist is {session.config.release.dist!r}: it holds the project itself")
+    """Removes what was made of a project below dist/."""
     _clear(session, session.dist, dry=dry)
 
 
-def clean_state(session: Session, *, dry: bool) -> None:
+def clean_all(crew: Crew, *, dry: bool) -> None:
     """Removes what is remembered of a project, or of a whole workspace, and what its projects share below dist/."""
-    for folder in (session.output, session.state):
-        _clear(session, folder, dry=dry)
+    outputs = dict.fromkeys(session.output for session in crew.files)
+    for folder in (*outputs, crew.first.state):
+        _clear(crew.first, folder, dry=dry)
+
+
+def _refuse_sources(session: Session, folder: Path) -> None:
+    """A folder that holds a project, this one or another's, is no output, whatever release.dist says."""
+    project = session.root / session.loaded.folder
+    holds = project.resolve().is_relative_to(folder.resolve())
+    for inner, _, names in os.walk(folder):
+        holds = holds or (FILE_NAME in names and not Path(inner).is_relative_to(session.state))
+    if holds:
+        raise ConfigError(
+            f"release.dist is {session.config.release.dist!r}: it holds a project, and is not removed",
+            location=session.loaded.place("release", "dist"),
+            hint="name a folder that holds nothing but what is made",
+        )
 
 
 def _clear(session: Session, folder: Path, *, dry: bool) -> None:
+    _refuse_sources(session, folder)
     if not folder.exists():
         return
     if dry:
@@ -92,17 +108,40 @@ def _remove(folder: Path) -> None:
 
 
 def run(crew: Crew, name: str, *, dry: bool, **options: Any) -> None:
-    """A chore, for each module of the crew, or for each project where it is about one."""
+    """A chore, for each module of the crew, or for each project where it is about one. All are tried before the first error
+    is raised."""
     chore = CHORES[name]
-    sessions = crew.files
-    if name == "go.env" or name.startswith("mod."):
-        sessions = list({session.module: session for session in reversed(sessions)}.values())[::-1]
+    sessions = _about(crew, name)
+    if name == "mod.tidy" and not crew.is_whole:
+        options["alone"] = True
+    errors: list[GoctlError] = []
     for session in sessions:
         if len(sessions) > 1:
             session.emit(StageStarted(name, f"{session.config.project.name}: {name}"))
-        chore(session, dry=dry, **options)
+        try:
+            chore(session, dry=dry, **options)
+        except (ConfigError, ModuleError, ImageError, RegistryError) as error:
+            errors.append(error)
+    if errors:
+        raise errors[0] if len(errors) == 1 else joined(errors)
     if name == "clean" and crew.is_whole:
-        clean_state(crew.first, dry=dry)
+        clean_all(crew, dry=dry)
+
+
+def _about(crew: Crew, name: str) -> list[Session]:
+    """The sessions that a chore is done for: of those in one module, or in one go.work that go sees to as a whole, the
+    first."""
+    sessions = crew.files
+    if name == "mod.init":
+        lacking = [session for session in sessions if not (session.module / "go.mod").exists()]
+        sessions = lacking or sessions[:1]
+    elif name != "go.env" and not name.startswith("mod."):
+        return sessions
+    by_module: dict[Path, Session] = {}
+    for session in sessions:
+        work = command.workspace(session) if crew.is_whole and name != "mod.init" else None
+        by_module.setdefault(work or session.module, session)
+    return list(by_module.values())
 
 
 CHORES: dict[str, Callable[..., None]] = {

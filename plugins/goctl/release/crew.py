@@ -23,6 +23,7 @@ from goctl.plan.joined import order
 from goctl.plan.make import unit_of
 from goctl.plan.model import CompileStep, Step
 from goctl.release.session import Session
+from goctl.values import to_json
 
 if TYPE_CHECKING:
     from goctl.plan.facts import Toolchain
@@ -51,18 +52,19 @@ class Crew:
         self.is_workspace = any(one.is_member or one.config.workspace.members for one in loaded)
         self._files: dict[str, Session] = {}
         first: Session | None = None
+        works = _Works()
         for one in loaded:
             plain = Session(one, emit=emit, jobs=jobs, look_only=look_only, beside=first or beside)
             first = first or plain
             self._files[one.config.project.name] = plain
-            placed = _placed(one) if self.is_workspace else one
+            placed = works.placed(one) if self.is_workspace else one
             self.sessions[one.config.project.name] = (
                 plain if placed is one else Session(placed, emit=emit, jobs=jobs, look_only=look_only, beside=first)
             )
         if first is None:
             raise ConfigError("this workspace has no projects", hint="name their folders in workspace.members")
         self.first = first
-        self.name = first.root.name if self.is_workspace else first.config.project.name
+        self.name = _workspace_name(first.loaded) if self.is_workspace else first.config.project.name
 
     @property
     def configs(self) -> dict[str, Config]:
@@ -71,8 +73,9 @@ class Crew:
 
     @property
     def files(self) -> list[Session]:
-        """Each project as its file has it, for tasks about one module or one file."""
-        return list(self._files.values())
+        """Each project as its file has it, for tasks about one module or one file; of a member and what it needs, the
+        member."""
+        return [session for session in self._files.values() if self.is_whole or session.loaded.file == self.file]
 
     @cached_property
     def units(self) -> dict[str, Session]:
@@ -113,7 +116,7 @@ def assemble(
 
     One that is made `beside` a session shares what that keeps.
     """
-    loaded = load(file, profile=profile, lenient=_is_above(file))
+    loaded = _load_first(file, profile)
     if loaded.config.workspace.members:
         everyone = _members(loaded, profile)
     elif loaded.is_member and loaded.config.project.needs:
@@ -124,14 +127,26 @@ def assemble(
     return Crew(everyone, file=file, profile=profile, emit=emit, jobs=jobs, look_only=look_only, beside=beside)
 
 
-def _is_above(file: Path) -> bool:
-    """Whether a file's own profiles are not all there are: its members may have others."""
-    return members.is_workspace(members.peek(file))
+def _load_first(file: Path, profile: str) -> Loaded:
+    tree = members.peek(file)
+    if not members.is_workspace(tree):
+        return load(file, profile=profile)
+    try:
+        # Its own profiles are not all there are: its members may have others.
+        return load(file, profile=profile, lenient=True)
+    except ConfigError as error:
+        # Everything that is wrong is told at once, whichever file it is in.
+        _load_all(None, members.member_files(file.parent, tree), profile, error.problems)
+        raise
+
+
+def _workspace_name(loaded: Loaded) -> str:
+    above = loaded.source.above or loaded.source
+    return members.name_of(above.file, above.raw)
 
 
 def _members(top: Loaded, profile: str) -> list[Loaded]:
-    tree = members.peek(top.file)
-    files = members.member_files(top.root, tree)
+    files = members.member_files(top.root, top.source.raw)
     loaded = ([top] if top.config.targets else []) + _load_all(top, files, profile)
     known = any(profile in one.config.profiles for one in (top, *loaded))
     if profile and not known:
@@ -144,27 +159,35 @@ def _members(top: Loaded, profile: str) -> list[Loaded]:
 
 
 def _needed(member: Loaded, profile: str) -> list[Loaded]:
-    """A member, after the projects that it needs, and those that they need."""
-    tree = members.peek(member.root / members.FILE_NAME)
-    files = {members.name_of(file, members.peek(file)): file for file in members.member_files(member.root, tree)}
-    top = members.peek(member.root / members.FILE_NAME)
-    if top.get("targets"):
-        files.setdefault(members.name_of(member.root / members.FILE_NAME, top), member.root / members.FILE_NAME)
-    found = {member.config.project.name: member}
+    """A member, and the projects that it needs, and those that they need."""
+    files = _files_by_name(member.root)
+    found = {member.file: member}
     todo = [member]
     while todo:
         for name in todo.pop().config.project.needs:
-            if name in files and name not in found:
-                found[name] = load(files[name], profile=profile, lenient=True)
-                todo.append(found[name])
+            for file in files.get(name, ()):
+                if file not in found:
+                    found[file] = load(file, profile=profile, lenient=True)
+                    todo.append(found[file])
     loaded = list(found.values())
+    _check_names(loaded)
     _check_needs(loaded, set(files))
     return loaded
 
 
-def _load_all(top: Loaded, files: Iterable[Path], profile: str) -> list[Loaded]:
+def _files_by_name(root: Path) -> dict[str, list[Path]]:
+    """The projects of a workspace by name, as far as their files can be read."""
+    top = root / members.FILE_NAME
+    tree = members.peek(top)
+    found: dict[str, list[Path]] = {}
+    for file in ([top] if tree.get("targets") else []) + members.member_files(root, tree):
+        found.setdefault(members.name_of(file, members.peek(file)), []).append(file)
+    return found
+
+
+def _load_all(top: Loaded | None, files: Iterable[Path], profile: str, known: Iterable[Problem] = ()) -> list[Loaded]:
     loaded: list[Loaded] = []
-    problems: list[Problem] = []
+    problems = list(known)
     for file in files:
         try:
             loaded.append(load(file, profile=profile, lenient=True, above=top))
@@ -195,11 +218,7 @@ def _check_names(loaded: Iterable[Loaded]) -> None:
 
 def _check_needs(loaded: Sequence[Loaded], known: set[str]) -> None:
     problems = [
-        Problem(
-            f"project.needs: there is no project {need!r}" if known - {one.config.project.name} else "it is in no workspace",
-            one.place("project", "needs"),
-            hint=_known(known),
-        )
+        Problem(f"project.needs: there is no project {need!r}", one.place("project", "needs"), hint=_known(one, known))
         for one in loaded
         for need in one.config.project.needs
         if need not in known
@@ -209,23 +228,40 @@ def _check_needs(loaded: Sequence[Loaded], known: set[str]) -> None:
     order({one.config.project.name: one.config for one in loaded})
 
 
-def _known(names: set[str]) -> str:
+def _known(loaded: Loaded, names: set[str]) -> str:
+    if not loaded.is_member and not loaded.config.workspace.members:
+        return "this one is in no workspace: a goctl.toml above it must name it in workspace.members"
     shown = sorted(names)
     return f"known are {', '.join(shown[:12])}" + (", ..." if len(shown) > 12 else "")
 
 
-def _placed(loaded: Loaded) -> Loaded:
-    """A project with its packages counted from the go.work that its module is used by, if there is one in the workspace: one
-    go command then serves all modules of it."""
+class _Works:
+    """Where packages are counted from: the go.work that a project's module is used by, if there is one in the workspace, for
+    one go command then serves all modules of it. Looked up once for all projects of one module and one environment.
+    """
+
+    def __init__(self) -> None:
+        self._folders: dict[tuple[Path, bytes], Path | None] = {}
+
+    def placed(self, loaded: Loaded) -> Loaded:
+        module = Path(os.path.normpath(loaded.root / loaded.config.go.directory))
+        slot = (module, to_json(loaded.config.go.env))
+        if slot not in self._folders:
+            self._folders[slot] = _work_folder(module, loaded)
+        folder = self._folders[slot]
+        if folder is None or folder == module:
+            return loaded
+        return loaded.with_config(counted_from(loaded.config, folder.relative_to(loaded.root).as_posix()))
+
+
+def _work_folder(module: Path, loaded: Loaded) -> Path | None:
     from goctl.golang.environment import child_environment
     from goctl.golang.modfiles import used_modules, work_file
 
-    module = loaded.root / loaded.config.go.directory
     work = work_file(module, child_environment(loaded.config.go, loaded.config.go.env))
     if work is None or not work.parent.is_relative_to(loaded.root) or str(module) not in used_modules(str(work)):
-        return loaded
-    there = work.parent.relative_to(loaded.root).as_posix()
-    return loaded.with_config(counted_from(loaded.config, there)) if there != loaded.config.go.directory else loaded
+        return None
+    return work.parent
 
 
 def counted_from(config: Config, directory: str) -> Config:
@@ -234,7 +270,7 @@ def counted_from(config: Config, directory: str) -> Config:
 
     def written(patterns: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(
-            members.moved(pattern, before, directory) if pattern.startswith(".") else pattern for pattern in patterns
+            members.moved(pattern, before, directory) if members.is_relative(pattern) else pattern for pattern in patterns
         )
 
     targets = {

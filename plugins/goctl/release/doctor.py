@@ -37,21 +37,24 @@ def doctor(file: Path, emit: Emit, *, profile: str) -> int:
 
     Writes nothing. Returns the exit code of the first error, or 0; findings are no errors.
     """
-    from goctl.config.loader import load
-    from goctl.release.session import Session
+    from goctl.release.crew import assemble
 
     code = 0
     checks = list(_machine(file.parent))
     try:
-        session = Session(load(file, profile=profile), emit=emit, look_only=True)
+        crew = assemble(file, profile=profile, emit=emit, look_only=True)
     except ConfigError as error:
         code = error.exit_code
         checks += [Check("goctl.toml", "error", str(problem)) for problem in error.problems]
         _, findings = advice(Config(), file.parent, file.parent)
     else:
-        found, code = _project(session)
-        checks += found
-        _, findings = advice(session.config, session.root, session.module)
+        for session in crew.files:
+            found, failed = _project(session)
+            code = code or failed
+            name = f"{session.config.project.name}: " if len(crew.files) > 1 else ""
+            checks += [msgspec.structs.replace(check, name=name + check.name) for check in found]
+        first = crew.files[0]
+        _, findings = advice(first.config, first.root, first.module)
     checks.append(_summary(findings))
     emit(Table("doctor", ("check", "state", "found", "advice"), tuple((c.name, c.state, c.found, c.advice) for c in checks)))
     emit(findings)

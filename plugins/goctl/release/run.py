@@ -15,7 +15,7 @@ from goctl.errors import ConfigError
 from goctl.events import Notice, RunFinished, RunStarted, StageStarted, StepFinished
 from goctl.plan.joined import join
 from goctl.plan.make import EMBEDDED, make
-from goctl.plan.model import CompileStep, ImageStep, Plan
+from goctl.plan.model import AnyStep, CompileStep, ImageStep, Plan
 from goctl.plan.select import parse, select
 from goctl.plan.shard import Shard, slots, split
 from goctl.release import costs
@@ -69,12 +69,15 @@ def stages_of(crew: Crew, task: str) -> Stages:
 
 def asked_for(crew: Crew, made: Plan, stages: Stages) -> Plan:
     """The steps of a plan that these stages take. A program that two projects want is compiled if either does."""
-    steps = tuple(
-        step
-        for step in made.steps
-        if step.stage in stages[step.project or crew.name] or (isinstance(step, CompileStep) and crew.is_workspace)
-    )
+    steps = tuple(step for step in made.steps if any(step.stage in stages[project] for project in _projects(crew, step)))
     return msgspec.structs.replace(made, steps=steps)
+
+
+def _projects(crew: Crew, step: AnyStep) -> set[str]:
+    """Those that want a step."""
+    if crew.is_workspace and isinstance(step, CompileStep):
+        return {target.partition(":")[0] for target in step.targets}
+    return {step.project or crew.name}
 
 
 def choose(crew: Crew, selections: Sequence[str]) -> dict[str, Chosen]:
@@ -116,7 +119,7 @@ def plan(crew: Crew, chosen: Mapping[str, Chosen]) -> Plan:
     """The whole plan. In a crew that only looks, nothing is touched."""
     facts = gather(crew, chosen)
     plans = [make(crew.sessions[project].config, facts[project], own) for project, own in chosen.items()]
-    return join(crew.name, plans) if crew.is_workspace else plans[0]
+    return join(crew.name, plans, crew.configs) if crew.is_workspace else plans[0]
 
 
 def release(crew: Crew, request: Request) -> None:
