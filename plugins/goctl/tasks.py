@@ -19,6 +19,7 @@ from invoke.tasks import Task
 _SELECT = "what to do: project:target@platform with globs; may be repeated"
 _COMMON = {"profile": "use the settings of [profiles.NAME]", "json": "one event a line, as JSON"}
 _SELECTING = {"select": _SELECT, **_COMMON}
+_REGISTRY = "its table in goctl.toml, or a host; may be left out where there is one"
 _STAGE = {**_SELECTING, "jobs": "how many things to do at once (default: one for each core)"}
 
 #: Scalar defaults, so that INVOKE_GOCTL_PROFILE, INVOKE_GOCTL_JOBS and INVOKE_GOCTL_JSON are heard.
@@ -80,6 +81,8 @@ def _tasks(file: Path) -> dict[str, Task[Any]]:
     tasks["explain"] = _explain(file)
     tasks |= {name: _checking(file, name, words) for name, words in _CHECKING.items()}
     tasks["mod.why"] = _why(file)
+    tasks["registry.login"] = _login(file)
+    tasks["registry.logout"] = _logout(file)
     return tasks
 
 
@@ -154,3 +157,19 @@ def _why(file: Path) -> Task[Any]:
 
     help = {"package": "the import path of a package, or a module", **_COMMON}
     return _task(body, "mod.why", "say which imports lead to a package or module", help, positional=["package"])
+
+
+def _login(file: Path) -> Task[Any]:
+    def body(context, registry="", username="", profile="", json=False):  # type: ignore[no-untyped-def]
+        _call(context, file, "registry.login", registry=registry, username=username, profile=profile, json=json)
+
+    help = {"registry": _REGISTRY, "username": "who logs in; the password is read from standard input", **_COMMON}
+    return _task(body, "registry.login", "try a login at a registry, and keep it where Docker does", help)
+
+
+def _logout(file: Path) -> Task[Any]:
+    def body(context, registry="", profile="", json=False):  # type: ignore[no-untyped-def]
+        _call(context, file, "registry.logout", registry=registry, profile=profile, json=json)
+
+    help = {"registry": _REGISTRY, **_COMMON}
+    return _task(body, "registry.logout", "forget the login for a registry", help)

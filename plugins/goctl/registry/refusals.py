@@ -64,11 +64,12 @@ def _one_line(text: str) -> str:
 
 
 def _hint(status: int, host: str) -> str:
+    log_in = f"`invoke registry.login --registry {host} --username NAME`"
     match status:
         case 401:
-            return f"log in: docker login {host}"
+            return f"log in: {log_in}"
         case 403:
-            return f"this login may not do that; log in as one who may: docker login {host}"
+            return f"this login may not do that; log in as one who may: {log_in}"
         case 404:
             return "check the name; some registries want a repository to be made before it is pushed to"
         case 413:
@@ -82,6 +83,7 @@ _REACHING: Final[dict[str, Callable[[str], str]]] = {
     "refused": lambda host: f"check that {host} runs and may be reached from here",
     "name": lambda _: "check the spelling and the network; a proxy is taken from HTTPS_PROXY",
     "certificate": lambda _: 'name the certificate of its authority: `ca = "file.pem"` in its [registries] table',
+    "identity": lambda _: "check `client-certificate` and `client-key` in its [registries] table",
     "tls": lambda _: "if it speaks plain http, set `plain-http = true` in its [registries] table",
     "timeout": lambda host: f"check that {host} may be reached from here",
     "proxy": lambda _: "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",

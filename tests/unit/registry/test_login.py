@@ -13,7 +13,9 @@ import pytest
 
 from goctl.errors import RegistryError
 from goctl.registry.auth import Challenge, parse_challenges
-from goctl.registry.credentials import HUB_KEY, DockerCredentials, Secret
+from goctl.registry.authfile import HUB_KEY
+from goctl.registry.credentials import Secret
+from goctl.registry.keychain import Keychain
 from goctl.testing import Registry, make_index
 
 PASSWORD = "s3cret/pass+word"
@@ -91,7 +93,7 @@ def test_a_wrong_password_stays_out_of_the_error(destination, host, log_in, auth
             destination(registry).missing("api", make_index(host), ("1.0",))
     told = "".join(traceback.format_exception(caught.value)) + caught.value.hint + repr(caught.value)
     assert caught.value.status == 401
-    assert f"docker login {registry.address}" in caught.value.hint
+    assert f"invoke registry.login --registry {registry.address}" in caught.value.hint
     for form in (PASSWORD, base64.b64encode(f"user:{PASSWORD}".encode()).decode(), "s3cret"):
         assert form not in told
 
@@ -126,7 +128,7 @@ def test_a_public_registry_gets_nothing_asked_inside():
         url = "https://93.184.216.34/v2/"
         headers: ClassVar = {"WWW-Authenticate": 'Bearer realm="https://169.254.169.254/token"'}
 
-    authorizer = Authorizer(Http(), "registry.example.com", lambda _: None)
+    authorizer = Authorizer(Http(), "registry.example.com", lambda *_, **__: None)
     with pytest.raises(RegistryError, match="not public"):
         authorizer.renew(Refused(), (), "")
 
@@ -194,7 +196,7 @@ def test_challenges_are_read(header, expected):
 
 def find(host_name, environment=None):
     told = []
-    return DockerCredentials(told.append, environment=environment).find(host_name), told
+    return Keychain(told.append, environment=environment).find(host_name), told
 
 
 def test_no_file_means_no_login():
@@ -279,7 +281,7 @@ def test_a_helper_is_asked(docker_config, tmp_path, setting):
     assert token.identity_token.reveal() == "s3cret"
     assert not token.password
     assert find("none.example.com", environment) == (None, [])
-    with pytest.raises(RegistryError, match="docker-credential-mine ended with 1") as caught:
+    with pytest.raises(RegistryError, match="docker-credential-mine get ended with 1") as caught:
         find("fails.example.com", environment)
     assert "s3cret" not in str(caught.value)
 
