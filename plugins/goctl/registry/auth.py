@@ -67,9 +67,10 @@ class Authorizer:
         self._headers: dict[Scopes, str] = {}
         self._basic = False
         self._secrets: set[str] = set()
-        #: How the registry was shown who asks, for `doctor`: a scheme ("" where it did not want to know), and whose login.
+        # For who wants to know how it went: the scheme ("" where nobody was asked), whose login, and the token services.
         self.scheme = ""
         self.shown: Credentials | None = None
+        self.realms: set[str] = set()
 
     def header(self, scopes: Scopes) -> str:
         """The value to send with a request for these scopes; empty where none is known yet."""
@@ -159,6 +160,7 @@ class Authorizer:
             return f"Bearer {credentials.registry_token.reveal()}"
         realm = parameters.get("realm", "")
         self._check_realm(realm, asked, credentials)
+        self.realms.add(realm)
         wanted = sorted({*scopes, *filter(None, (parameters.get("scope") or "").split(" "))})
         response = self._ask(realm, parameters.get("service", ""), wanted, credentials)
         if response.status != 200:

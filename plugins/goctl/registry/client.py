@@ -277,6 +277,11 @@ class Client:
         raise RegistryError(f"cannot {doing} at {self.host}: {wrong} what the manifest says", temporary=received < blob.size)
 
     @property
+    def address(self) -> str:
+        """Where it is asked: `SCHEME://HOST[:PORT]`."""
+        return self._base
+
+    @property
     def authorizer(self) -> Authorizer:
         """How the registry was shown who asks."""
         return self._auth

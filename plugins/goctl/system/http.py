@@ -164,7 +164,12 @@ class Http:
     ) -> Response:
         hops: tuple[str, ...] = ()
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._once(method, url, headers, body, timeout)
+            try:
+                response = self._once(method, url, headers, body, timeout)
+            except TransportError as error:
+                if hops:
+                    error.args = (f"{error} (redirected to {split(url).hostname})",)
+                raise
             response.hops = hops
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or not location or not redirects:
