@@ -134,7 +134,7 @@ class Client:
                 return response
             except TransportError as error:
                 self._base = before
-                if error.reason == "certificate":  # it does speak TLS, and this is what keeps us from it
+                if error.reason in ("certificate", "identity"):  # it does speak TLS, and this is what keeps us from it
                     raise
         return self._settle(plain, send, retries)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -24,6 +25,7 @@ class _Errors(msgspec.Struct, frozen=True):
 
 
 _LONGEST: Final = 300
+_CHALLENGED: Final = re.compile(r'\berror="([^"]+)"')
 
 
 def refusal(doing: str, host: str, response: Response, mask: Callable[[str], str]) -> RegistryError:
@@ -31,7 +33,10 @@ def refusal(doing: str, host: str, response: Response, mask: Callable[[str], str
 
     `mask` takes secrets out of a text: some servers repeat what they were sent.
     """
-    code, message = (_one_line(mask(text)) for text in _said(response.content))
+    said = _said(response.content)
+    if not any(said) and (match := _CHALLENGED.search(response.headers.get("WWW-Authenticate") or "")):
+        said = (match[1], "")  # an answer to HEAD has no body (RFC 6750, section 3)
+    code, message = (_one_line(mask(text)) for text in said)
     text = f"{host} refused to {doing}: {response.status}"
     if code or message:
         text += f" {' '.join(part for part in (code, message) if part)}"

@@ -7,6 +7,7 @@ TransportError, and whoever asked turns it into an error that a person can use.
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, Protocol
@@ -296,8 +297,8 @@ def _explain(error: Exception) -> TransportError:
         return TransportError("timeout", "no answer in time", temporary=True)
     if isinstance(error, known.SSLError | ssl.SSLError):
         text = _cause(error)
-        if "CERTIFICATE_REQUIRED" in str(error).upper().replace(" ", "_"):  # the other side's word, after the handshake
-            return TransportError("identity", "it asks for a client's certificate")
+        if re.search(r"ALERT_(.*CERTIFICATE|UNKNOWN_CA)|CERTIFICATE_REQUIRED", text):  # an alert is the other side's word
+            return TransportError("identity", "it wants to see a client's certificate, or does not know ours")
         return TransportError("certificate" if "CERTIFICATE" in text.upper() else "tls", text)
     if isinstance(error, known.ProtocolError | known.IncompleteRead | OSError):
         return TransportError("reset", "the connection broke", temporary=True)
