@@ -299,6 +299,8 @@ def _explain(error: Exception) -> TransportError:
         text = _cause(error)
         if re.search(r"ALERT_(.*CERTIFICATE|UNKNOWN_CA)|CERTIFICATE_REQUIRED", text):  # an alert is the other side's word
             return TransportError("identity", "it wants to see a client's certificate, or does not know ours")
+        if "ALERT_HANDSHAKE_FAILURE" in text:  # TLS 1.2 has no alert of its own for it
+            return TransportError("identity", "it refused the handshake; it may want to see a client's certificate")
         return TransportError("certificate" if "CERTIFICATE" in text.upper() else "tls", text)
     if isinstance(error, known.ProtocolError | known.IncompleteRead | OSError):
         return TransportError("reset", "the connection broke", temporary=True)
