@@ -216,7 +216,9 @@ def _mirror(mirror: str, where: Where, problems: Problems) -> None:
 
 
 def _publish(config: Config, problems: Problems) -> None:
-    registries = config.registries or ("local",)
+    registries = tuple(config.registries)
+    if not any(registry.push for registry in config.registries.values()):
+        registries += ("local",)
     for name in dict.fromkeys(config.publish.to):
         if name not in registries:
             problems.add(("publish", "to"), f"{name!r} is no registry", hint=suggestion(name, registries))

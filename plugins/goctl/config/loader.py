@@ -169,8 +169,9 @@ def _complete(config: Config, tree: dict[str, Any], root: Path, source: Source) 
         else target
         for name, target in targets.items()
     }
-    if not config.registries:
-        changes["registries"] = {"local": Registry(url=f"oci-layout:{config.release.dist}/images")}
+    if not any(registry.push for registry in config.registries.values()):
+        local = Registry(url=f"oci-layout:{config.release.dist}/images")
+        changes["registries"] = {"local": local, **config.registries}
     return msgspec.structs.replace(config, **changes)
 
 

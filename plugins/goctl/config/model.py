@@ -204,6 +204,9 @@ class Registry(Table, frozen=True):
             examples=["registry.example.com/shop", "oci-layout:dist/images"],
         ),
     ]
+    push: Annotated[
+        bool, _doc("Whether images go here where `publish.to` names nothing. `false` for one that only bases come from.")
+    ] = True
     plain_http: Annotated[bool, _doc("Speak http without TLS. Loopback addresses are asked both ways by default.")] = False
     credentials: Annotated[
         Login | None,
@@ -233,7 +236,9 @@ class Registry(Table, frozen=True):
 class Publish(Table, frozen=True):
     """What is pushed where, and under which names."""
 
-    to: Annotated[Strings, _doc("Registries, by their names here. Default: all of them.", examples=[["local"]])] = ()
+    to: Annotated[
+        Strings, _doc("Registries, by their names here. Default: all but those with `push = false`.", examples=[["local"]])
+    ] = ()
     tags: Annotated[Strings, _doc("Tags; templates are filled in.", examples=[["{version}", "latest"]])] = ("latest",)
 
 
