@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests.services.authority import Authority
-from tests.services.distribution import PASSWORD, Distribution, command, htpasswd, tokens
+from tests.services.distribution import PASSWORD, Distribution, htpasswd, tokens
 from tests.services.helper import KeepingHelper
 from tests.services.tokens import TokenService
 
@@ -31,15 +31,12 @@ from goctl.registry.probe import probe
 from goctl.testing import Host, make_index
 from goctl.values import ImageRef, Platform
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.skipif(command() is None, reason="needs docker-registry on PATH"),
-]
+pytestmark = pytest.mark.integration
 AMD = Platform.parse("linux/amd64")
 
 
 @pytest.fixture(autouse=True)
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def config(docker_registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Docker's config.json, not there yet; none of podman's files."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)

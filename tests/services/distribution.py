@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 import time
@@ -13,10 +12,6 @@ from typing import Any, Self
 #: bcrypt of PASSWORD: the only form that distribution reads.
 PASSWORD = "s3cret/pass+word"
 _BCRYPT = "$2b$05$abcdefghijklmnopqrstuuJWDG3ltcPX8iH1eulaT68hqNekUQ5tO"
-
-
-def command() -> str | None:
-    return shutil.which("docker-registry")
 
 
 class Distribution:

@@ -11,6 +11,7 @@ import binascii
 import json
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -179,11 +180,15 @@ def _part_of(key: str, host: str) -> str | None:
 def files(environment: Mapping[str, str]) -> list[Path]:
     """Where logins may be, in the order they are asked: what REGISTRY_AUTH_FILE names, Docker's file, podman's two."""
     named = environment.get("REGISTRY_AUTH_FILE")
-    run = environment.get("XDG_RUNTIME_DIR")
     # Unlike Path.home this does not fail where nobody has a home, as in a container under a number without a name.
-    config = environment.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     docker = environment.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
+    config = environment.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     found = [Path(named)] if named else []
     found.append(Path(docker, "config.json"))
-    found += [Path(folder, "containers", "auth.json") for folder in (run, config) if folder]
+    if runtime := environment.get("XDG_RUNTIME_DIR"):
+        found.append(Path(runtime, "containers", "auth.json"))
+    elif sys.platform == "linux":
+        own = Path(f"/run/containers/{os.geteuid()}/auth.json")
+        found += [own] if os.access(own, os.R_OK) else []
+    found.append(Path(config, "containers", "auth.json"))
     return found

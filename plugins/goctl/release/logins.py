@@ -23,6 +23,8 @@ def login(session: Session, *, dry: bool, registry: str, username: str) -> None:
     host, settings = _meant(session, registry)
     if not username:
         raise ConfigError("nobody was named to log in", hint=f"add --username NAME, and hand in the password: {_EXAMPLE}")
+    if ":" in username or not username.isprintable():
+        raise ConfigError("a user's name cannot hold a colon or a control character (RFC 7617)")
     if dry:
         session.emit(Notice(f"would log in to {host} as {username}", level="info"))
         return
@@ -61,8 +63,9 @@ def _meant(session: Session, named: str) -> tuple[str, Registry | None]:
     if named:
         host, _, rest = named.partition("/")
         if not is_host(host) or rest.strip("/"):
+            shown = "what stands there" if "@" in named else repr(named)  # before an @ there may be a password
             known = ", ".join(tables) or "none"
-            raise ConfigError(f"{named!r} is no registry", hint=f"name a host, or one of goctl.toml's: {known}")
+            raise ConfigError(f"--registry: {shown} is no registry", hint=f"name a host, or one of goctl.toml's: {known}")
         return _host(host), next((one for one in tables.values() if _host(one.url) == _host(host)), None)
     hosts = {_host(one.url): one for one in reversed(tables.values())}
     if len(hosts) != 1:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -293,3 +295,25 @@ def test_logging_out_finds_it_wherever_it_is(home, tmp_path):
     assert home.find("other") == "other"
     assert kept.kept == {}
     assert log_out(HOST, environment=home.environment) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (("--registry", "me:hunter2@r.example.com", "--username", "me"), 3, "no registry"),
+        (("--registry", "https://r.example.com", "--username", "me"), 3, "no registry"),
+        (("--registry", "corp"), 3, "--username NAME"),
+        (("--registry", "corp", "--username", "a:b"), 3, "colon"),
+        (("--username", "me"), 3, "add --registry NAME: corp, hub"),
+        (("--registry", "corp", "--username", "me"), 3, "holds no password"),
+    ],
+)
+def test_the_task_says_what_it_lacks(tmp_path, words, code, text):
+    (tmp_path / "tasks.py").write_text('from goctl import namespace\n\nns = namespace("goctl.toml")\n')
+    toml = '[registries.corp]\nurl = "r.example.com/a"\n[registries.hub]\nurl = "docker.io/a"\n'
+    (tmp_path / "goctl.toml").write_text(f'[project]\nname = "shop"\n[targets.api]\npackages = ["./api"]\n{toml}')
+    command = [sys.executable, "-m", "invoke", "registry.login", *words]
+    done = subprocess.run(command, cwd=tmp_path, input="\n", capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert text in " ".join((done.stdout + done.stderr).split())
+    assert "hunter2" not in done.stdout + done.stderr
