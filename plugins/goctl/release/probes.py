@@ -43,7 +43,7 @@ def _look(session: Session, name: str) -> Found:
         session.destination(name)
         if kind != "registry":
             return Found(name, f"{address} ({kind})")
-        return _told(name, address, _probe(session, name, address))
+        return _told(name, address, _probe(session, name, address), wanted=_is_pushed_to(session, name))
     except GoctlError as error:
         return Found(name, f"{address}: {error}", error.hint, error.exit_code)
 
@@ -68,11 +68,16 @@ def _repository(session: Session) -> str:
     return "goctl"
 
 
-def _told(name: str, address: str, probe: Probe) -> Found:
+def _is_pushed_to(session: Session, name: str) -> bool:
+    to = session.config.publish.to
+    return name in to if to else session.config.registries[name].push
+
+
+def _told(name: str, address: str, probe: Probe, *, wanted: bool) -> Found:
     features = [f"{feature} {answer}" for feature, answer in sorted(probe.features.items())]
     words = [f"{address}: {probe.login}", "may push" if probe.refusal is None else "may not push", ", ".join(features)]
     if probe.through:
         words.append(f"through {', '.join(probe.through)}")
-    if probe.refusal is None:
+    if probe.refusal is None or not wanted:
         return Found(name, "; ".join(words))
     return Found(name, "; ".join(words), f"{probe.refusal}: {probe.refusal.hint}", probe.refusal.exit_code)
