@@ -195,6 +195,10 @@ class Registry(Table, frozen=True):
     plain_http: Annotated[bool, _doc("Speak http without TLS. Loopback addresses are asked both ways by default.")] = False
     ca: Annotated[Text, _doc("A file of certificates to trust besides the system's.", examples=["certs/corp.pem"])] = ""
     retries: Annotated[int, _doc("How often a request that failed for a while is tried again.", ge=0, le=20)] = 7
+    timeout: Annotated[
+        int,
+        _doc("Seconds the registry may be silent for before a request has failed; half-way it is made anew.", ge=2, le=3600),
+    ] = 60
     options: Annotated[dict[str, Any], _doc("Settings of a destination that an installed package brings.")] = {}
 
 

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
 MAX_REDIRECTS: Final = 5
-#: Seconds without any byte before a request counts as failed.
+#: Seconds that a server may be silent for. After half of them the request is made anew: a network that forgot a connection
+#: says nothing, and a second one may be answered at once.
+SILENCE: Final = 60.0
+#: Seconds for a connection to come about.
 CONNECT_TIMEOUT: Final = 10.0
-READ_TIMEOUT: Final = 60.0
 #: Bytes of an answer that are read into memory: the largest manifest a registry need accept is 4 MiB.
 MAX_CONTENT: Final = 16 * 2**20
 BLOCK: Final = 256 * 1024
@@ -105,10 +107,21 @@ class Response:
 
 
 class Http:
-    """A client. Connections are made when needed and shared by threads. `ca` is a file of further certificates to trust."""
+    """A client. Connections are made when needed and shared by threads.
 
-    def __init__(self, patience: Patience | None = None, *, ca: Path | None = None, agent: str = "goctl") -> None:
+    `ca` is a file of further certificates to trust, `silence` the seconds a server may say nothing for.
+    """
+
+    def __init__(
+        self,
+        patience: Patience | None = None,
+        *,
+        ca: Path | None = None,
+        agent: str = "goctl",
+        silence: float = SILENCE,
+    ) -> None:
         self.patience = patience or Patience()
+        self.timeout = silence / 2
         self._ca = ca
         self._agent = agent
         self._guard = threading.Lock()
@@ -123,15 +136,17 @@ class Http:
         body: Body = None,
         stream: bool = False,
         retries: int | None = None,
-        timeout: float = READ_TIMEOUT,
+        timeout: float | None = None,
     ) -> Response:
         """Sends a request until there is an answer that is not temporary, or patience ends; the last answer then.
 
         `retries` replaces the patience's own number. A body that is a callable needs a `Content-Length` header. Raises
-        TransportError, and whatever the patience's `check` raises.
+        TransportError, and whatever the patience's `check` raises. `timeout` is in seconds, by default half of `silence`.
         """
         attempts = 1 + (self.patience.retries if retries is None else retries)
-        for attempt in range(attempts):
+        timeout = self.timeout if timeout is None else timeout
+        attempt = 0
+        while True:
             last = attempt == attempts - 1
             try:
                 response = self._follow(method, url, dict(headers or {}), body, timeout)
@@ -143,8 +158,11 @@ class Http:
             except TransportError as error:
                 if last or not error.temporary:
                     raise
-            self.patience.back_off(attempt)
-        raise AssertionError("unreachable")
+                if error.reason == "timeout":
+                    # Who was silent once is asked once more, not for minutes on end.
+                    attempt = max(attempt, attempts - 2)
+            attempt += 1
+            self.patience.back_off(attempt - 1)
 
     def _follow(self, method: str, url: str, headers: dict[str, str], body: Body, timeout: float) -> Response:
         for _ in range(MAX_REDIRECTS + 1):
@@ -181,7 +199,7 @@ class Http:
                 retries=False,
                 preload_content=False,
                 decode_content=False,
-                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=timeout),
+                timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout),
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise _explain(error) from None
