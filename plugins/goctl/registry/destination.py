@@ -187,9 +187,9 @@ class RegistryDestination:
     def _sending(self) -> Sending:
         with self._guard:
             if self._shared is None:
-                from goctl.registry.upload import Abilities, Sending
+                from goctl.registry.upload import Sending, fresh
 
-                abilities = Abilities()
+                abilities = fresh()
                 self._journal.recall(abilities)
                 self._shared = Sending(self._client, self._blobs, self._journal, abilities)
             return self._shared

@@ -32,8 +32,13 @@ LEAST: Final = 2**20
 class Abilities(msgspec.Struct):
     """What was learned of a host: how to send, and in pieces of how many bytes."""
 
-    way: Literal["whole", "pieces", "only-whole"] = "whole"
-    piece: int = PIECE
+    way: Literal["whole", "pieces", "only-whole"]
+    piece: int
+
+
+def fresh() -> Abilities:
+    """What is taken for granted of a host that nothing is known of."""
+    return Abilities("whole", PIECE)
 
 
 class Sending(msgspec.Struct, frozen=True):
