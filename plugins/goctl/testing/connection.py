@@ -71,6 +71,8 @@ class Connection(BaseHTTPRequestHandler):
         self._body_read = False
         self._mute = False
         try:
+            if self.fault.expire:
+                self.registry.expire_tokens()
             self._pause("start")
             if self.fault.status:
                 self._drain()

@@ -73,7 +73,7 @@ class Manifests(Connection):
             raise Refused(400, "MANIFEST_INVALID") from None
         if manifest.get("mediaType", media_type) != media_type:
             raise Refused(400, "MANIFEST_INVALID")
-        if not (set(blobs) <= found.blobs and set(children) <= found.manifests.keys()):
+        if self.registry.strict and not (set(blobs) <= found.blobs and set(children) <= found.manifests.keys()):
             raise Refused(404, "MANIFEST_BLOB_UNKNOWN")
         return dict(manifest)
 

@@ -55,6 +55,7 @@ class Fault(msgspec.Struct):
     bytes of a request's body (who sends fewer does not meet it), or for a GET after so many of the answer's. `lose_response` does what is asked for and then
     ends the connection. Otherwise, with a `status`, that is the answer, with `headers` and `content`. With content and
     without a status, the content replaces that of the real answer; `corrupt` turns a bit of the byte at that position.
+    `expire` makes every token that was issued before invalid.
     """
 
     method: str = "*"
@@ -70,6 +71,7 @@ class Fault(msgspec.Struct):
     at: Literal["start", "request", "headers", "body"] = "start"
     chance: float = 1.0
     least: int = 0
+    expire: bool = False
 
 
 class _Server(ThreadingHTTPServer):
@@ -118,7 +120,7 @@ class Registry:
     `folder` keeps contents in files instead of memory. `auth` asks for a login: `basic`, or `token` with a token service at
     /token of the same server, which takes the password, or `identity_token` in a refresh_token grant. `token_uses` is how
     many requests a token is good for (0: all). `realm` is what challenges name instead of that service. `keeps_partial` says
-    whether an upload keeps what came of a request that broke; `seed` what faults with a chance draw from. With `tls`, a
+    whether an upload keeps what came of a request that broke; without `strict` manifests may name what is not there; `seed` what faults with a chance draw from. With `tls`, a
     server's context, it speaks https alone.
     """
 
@@ -134,6 +136,7 @@ class Registry:
         realm: str = "",
         port: int = 0,
         keeps_partial: bool = True,
+        strict: bool = True,
         seed: int = 1,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -147,6 +150,7 @@ class Registry:
         self.identity_token = identity_token
         self.realm = realm
         self.keeps_partial = keeps_partial
+        self.strict = strict
         self._chance = random.Random(seed)
         self._token_uses = token_uses
         self._tokens: dict[str, tuple[int, frozenset[str]]] = {}
@@ -206,6 +210,7 @@ class Registry:
         at: Literal["start", "request", "headers", "body"] = "start",
         chance: float = 1.0,
         least: int = 0,
+        expire: bool = False,
     ) -> Fault:
         """Declares what goes wrong (see Fault); faults are looked through in the order they were declared.
 
@@ -214,7 +219,9 @@ class Registry:
         told = dict(headers or {}) | ({"Retry-After": retry_after} if retry_after else {})
         if redirect:
             told, status = told | {"Location": redirect}, status or 307
-        fault = Fault(method, path, times, status, told, content, delay, cut, lose_response, corrupt, at, chance, least)
+        fault = Fault(
+            method, path, times, status, told, content, delay, cut, lose_response, corrupt, at, chance, least, expire
+        )
         with self._guard:
             self._faults.append(fault)
         return fault
