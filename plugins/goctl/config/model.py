@@ -188,8 +188,9 @@ class Registry(Table, frozen=True):
     url: Annotated[
         Text,
         _doc(
-            "`host[:port]/path`, or `SCHEME:ADDRESS` of a destination: `oci-layout:DIR` is built in.",
-            examples=["registry.example.com/shop", "oci-layout:dist/images"],
+            "`host[:port]/path`, or `SCHEME:ADDRESS` of a destination: `oci-layout:DIR`, `oci-archive:FILE`, "
+            "`docker-archive:FILE` and `docker-daemon:` are built in.",
+            examples=["registry.example.com/shop", "oci-layout:dist/images", "docker-archive:dist/images.tar"],
         ),
     ]
     plain_http: Annotated[bool, _doc("Speak http without TLS. Loopback addresses are asked both ways by default.")] = False
@@ -206,6 +207,13 @@ class Publish(Table, frozen=True):
     """What is pushed where, and under which names."""
 
     to: Annotated[Strings, _doc("Registries, by their names here. Default: all of them.", examples=[["local"]])] = ()
+    policy: Annotated[
+        Literal["all", "any"],
+        _doc(
+            "`all`: no tag moves anywhere before every registry holds everything. `any`: a registry that fails keeps no "
+            "other from its release; the run fails when all of them do."
+        ),
+    ] = "all"
     tags: Annotated[Strings, _doc("Tags; templates are filled in.", examples=[["{version}", "latest"]])] = ("latest",)
 
 

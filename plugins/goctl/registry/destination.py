@@ -93,12 +93,16 @@ class RegistryDestination:
 
         self._each("name", full, {tag: partial(name, tag) for tag in tags})
 
-    def held_elsewhere(self, reference: ImageRef, blobs: Iterable[Descriptor]) -> None:
+    def held_elsewhere(self, reference: str, blobs: Iterable[Descriptor]) -> None:
         """Tells where blobs may be mounted from, should that repository be one of this registry."""
-        if reference.host == self._client.host:
+        try:
+            place = ImageRef.parse(reference)
+        except ValueError:
+            return  # no image in a registry
+        if place.host == self._client.host:
             with self._guard:
                 for blob in blobs:
-                    self._seen_in.setdefault(blob.digest, reference.repository)
+                    self._seen_in.setdefault(blob.digest, place.repository)
 
     def _repository(self, repository: str) -> str:
         full = f"{self._path}/{repository}" if self._path else repository

@@ -50,12 +50,14 @@ class Request(msgspec.Struct, frozen=True):
 class Fault(msgspec.Struct):
     """What happens to requests whose method and path (without query) match the patterns; `times` counts down to 0.
 
-    Each of them meets it with the probability `chance`, and where it sends at least `least` bytes; only those count. `delay` waits that many seconds: `at` the
-    start, amid the request's body, amid the answer's headers, or amid its body. `cut` ends the connection after so many
-    bytes of a request's body (who sends fewer does not meet it), or for a GET after so many of the answer's. `lose_response` does what is asked for and then
-    ends the connection. Otherwise, with a `status`, that is the answer, with `headers` and `content`. With content and
-    without a status, the content replaces that of the real answer; `corrupt` turns a bit of the byte at that position.
-    `expire` makes every token that was issued before invalid.
+    Each of them meets it with the probability `chance`, and where it sends at least `least` bytes; only those count.
+
+    `delay` waits that many seconds: `at` the start, amid the request's body, amid the answer's headers, or amid its body.
+    `cut` ends the connection after so many bytes of a request's body (who sends fewer does not meet it), or for a GET after
+    so many of the answer's. `lose_response` does what is asked for and then ends the connection. `expire` makes every
+    token that was issued before invalid. Otherwise, with a `status`, that is the answer, with `headers` and `content`.
+    With content and without a status, the content replaces that of the real answer; `corrupt` turns a bit of its byte at
+    that position.
     """
 
     method: str = "*"
@@ -119,9 +121,9 @@ class Registry:
 
     `folder` keeps contents in files instead of memory. `auth` asks for a login: `basic`, or `token` with a token service at
     /token of the same server, which takes the password, or `identity_token` in a refresh_token grant. `token_uses` is how
-    many requests a token is good for (0: all). `realm` is what challenges name instead of that service. `keeps_partial` says
-    whether an upload keeps what came of a request that broke; without `strict` manifests may name what is not there; `seed` what faults with a chance draw from. With `tls`, a
-    server's context, it speaks https alone.
+    many requests a token is good for (0: all). `realm` is what challenges name instead of that service. `keeps_partial`
+    says whether an upload keeps what came of a request that broke. Without `strict`, manifests may name what is not there.
+    `seed` is what faults with a chance draw from. With `tls`, a server's context, it speaks https alone.
     """
 
     def __init__(

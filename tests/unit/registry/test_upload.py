@@ -189,9 +189,7 @@ def test_a_layer_of_the_base_is_mounted_from_its_repository(registry, destinatio
     push(destination(registry, path="bases"), index)
     host.memo = type(host.memo)(host.root / "other-records")
     corp = destination(registry)
-    from goctl.values import ImageRef
-
-    corp.held_elsewhere(ImageRef.parse(f"{registry.address}/bases/api:1.0"), [layer])
+    corp.held_elsewhere(f"{registry.address}/bases/api:1.0", [layer])
     registry.forget_requests()
     push(corp, index)
     assert [r.status for r in registry.requests if f"mount={layer.digest.replace(':', '%3A')}" in r.query] == [201]

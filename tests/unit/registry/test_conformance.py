@@ -18,10 +18,7 @@ from goctl.testing import Registry
 PROGRAM = os.environ.get("GOCTL_TEST_CONFORMANCE", "")
 #: Fewer results than this say that the suite did not run.
 FEWEST = 500
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.skipif(not PROGRAM, reason="GOCTL_TEST_CONFORMANCE names no program"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not PROGRAM, reason="GOCTL_TEST_CONFORMANCE names no program")]
 
 
 @pytest.mark.parametrize("version", ["1.1", "dev"])
