@@ -80,6 +80,8 @@ def _tasks(file: Path) -> dict[str, Task[Any]]:
     tasks["explain"] = _explain(file)
     tasks |= {name: _checking(file, name, words) for name, words in _CHECKING.items()}
     tasks["mod.why"] = _why(file)
+    tasks["registry.copy"] = _copy(file)
+    tasks["registry.retag"] = _retag(file)
     return tasks
 
 
@@ -154,3 +156,20 @@ def _why(file: Path) -> Task[Any]:
 
     help = {"package": "the import path of a package, or a module", **_COMMON}
     return _task(body, "mod.why", "say which imports lead to a package or module", help, positional=["package"])
+
+
+def _copy(file: Path) -> Task[Any]:
+    def body(context, source, target, profile="", json=False):  # type: ignore[no-untyped-def]
+        _call(context, file, "registry.copy", source=source, target=target, profile=profile, json=json)
+
+    help = {"source": "HOST/NAME:TAG or HOST/NAME@DIGEST", "target": "HOST/NAME[:TAG]", **_COMMON}
+    words = "copy an image, with all its platforms, from one repository to another"
+    return _task(body, "registry.copy", words, help, positional=["source", "target"])
+
+
+def _retag(file: Path) -> Task[Any]:
+    def body(context, reference, tags, profile="", json=False):  # type: ignore[no-untyped-def]
+        _call(context, file, "registry.retag", reference=reference, tags=tags, profile=profile, json=json)
+
+    help = {"reference": "HOST/NAME:TAG or HOST/NAME@DIGEST", "tags": "tags, separated by commas", **_COMMON}
+    return _task(body, "registry.retag", "give an image further tags", help, positional=["reference", "tags"])

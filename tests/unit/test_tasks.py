@@ -22,10 +22,15 @@ BROKEN = '[project]\nname = "shop"\n[targets.api]\npakages = ["./cmd/api"]\n[pla
 STAGES = {"release", "build", "image", "push"}
 QUESTIONS = {"plan", "explain", "config", "doctor"}
 MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "vendor", "why", "outdated")}
-CHORE_NAMES = MODULES | {"go.env", "base.update", "clean"}
+CHORE_NAMES = MODULES | {"go.env", "base.update", "clean", "registry.copy", "registry.retag"}
 ALL = STAGES | QUESTIONS | CHORE_NAMES
 #: How each is called with nothing but its name and what it must be given.
-GIVEN = {"explain": ("api",), "mod.why": ("fmt",)}
+GIVEN = {
+    "explain": ("api",),
+    "mod.why": ("fmt",),
+    "registry.copy": ("127.0.0.1:9/a:1", "127.0.0.1:9/b"),
+    "registry.retag": ("127.0.0.1:9/a:1", "2"),
+}
 CALLS = {name: (name, *GIVEN.get(name, ())) for name in sorted(ALL)}
 
 

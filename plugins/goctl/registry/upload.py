@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import BinaryIO, Final, Literal
+from typing import IO, Final, Literal, Protocol
 
 import msgspec
 
-from goctl.contracts import BlobStore
 from goctl.errors import RegistryError, StorageError
 from goctl.registry import sessions
 from goctl.registry.client import Client
@@ -41,11 +40,17 @@ def fresh() -> Abilities:
     return Abilities("whole", PIECE)
 
 
+class Contents(Protocol):
+    """Where blobs are sent from: a BlobStore, or another registry."""
+
+    def open(self, digest: Digest) -> IO[bytes]: ...
+
+
 class Sending(msgspec.Struct, frozen=True):
     """All that the blobs of one registry share."""
 
     client: Client
-    store: BlobStore
+    store: Contents
     journal: Journal
     abilities: Abilities
 
@@ -205,7 +210,7 @@ class _Upload:
 class _Content:
     """A blob to send from anywhere on. `told` is how many bytes the progress says are there."""
 
-    def __init__(self, client: Client, store: BlobStore, blob: Descriptor, tick: Tick) -> None:
+    def __init__(self, client: Client, store: Contents, blob: Descriptor, tick: Tick) -> None:
         self._client = client
         self._store = store
         self._blob = blob
@@ -249,7 +254,7 @@ class _Reader:
     are given away only when the whole has the right digest.
     """
 
-    def __init__(self, content: _Content, file: BinaryIO, start: int, length: int, hasher: hashlib._Hash) -> None:
+    def __init__(self, content: _Content, file: IO[bytes], start: int, length: int, hasher: hashlib._Hash) -> None:
         self._content = content
         self._file = file
         self._position = start
@@ -273,7 +278,7 @@ class _Reader:
         self._file.close()
 
 
-def _hash_until(file: BinaryIO, end: int, digest: Digest) -> hashlib._Hash:
+def _hash_until(file: IO[bytes], end: int, digest: Digest) -> hashlib._Hash:
     hasher = hashlib.new(digest.algorithm)
     file.seek(0)
     while left := end - file.tell():

@@ -12,6 +12,7 @@ from goctl.events import Notice, Table
 from goctl.golang import moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import SCRATCH, base_reference
 from goctl.plan.select import platforms_of
+from goctl.release import copies
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,5 +87,7 @@ CHORES: dict[str, Callable[..., None]] = {
     "mod.outdated": moduleinfo.outdated,
     "go.env": go_env,
     "base.update": base_update,
+    "registry.copy": copies.copy,
+    "registry.retag": copies.retag,
     "clean": clean,
 }
