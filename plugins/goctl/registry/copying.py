@@ -69,7 +69,9 @@ class _Copy:
         journal, abilities = Journal(host.memo, target.host), fresh()
         journal.recall(abilities)
         self._sizes: dict[Digest, Descriptor] = {}
-        self._sending = Sending(self._to, _Remote(self._from, source.repository, self._sizes), journal, abilities)
+        self._sending = Sending(
+            self._to, _Remote(self._from, source.repository, self._sizes), journal, abilities, verify=True
+        )
         self._guard = threading.Lock()
         self._progress = progress
         self._done = self._total = 0

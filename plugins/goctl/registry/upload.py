@@ -47,12 +47,17 @@ class Contents(Protocol):
 
 
 class Sending(msgspec.Struct, frozen=True):
-    """All that the blobs of one registry share."""
+    """All that the blobs of one registry share.
+
+    What is sent from the own store is verified by the registry, which must, and by us when it finds fault. With `verify`
+    it is hashed on the way too, for contents that nobody has looked at before.
+    """
 
     client: Client
     store: Contents
     journal: Journal
     abilities: Abilities
+    verify: bool = False
 
 
 def send_blob(sending: Sending, repository: str, blob: Descriptor, tick: Tick, sources: tuple[str, ...] = ()) -> int:
@@ -83,7 +88,7 @@ class _Upload:
         self._abilities = sending.abilities
         self._repository = repository
         self._blob = blob
-        self._content = _Content(self._client, sending.store, blob, tick)
+        self._content = _Content(sending, blob, tick)
         self._session: Session | None = None
         self._resumed = False
         self._stalls = 0
@@ -157,7 +162,7 @@ class _Upload:
         if self._stalls > 1:
             return False
         gone = error.status in (404, 416) or error.code.startswith("BLOB_UPLOAD_")
-        muddled = error.code == "DIGEST_INVALID" and self._resumed
+        muddled = error.code == "DIGEST_INVALID" and self._content.is_whole() and self._resumed
         return error.temporary or gone or muddled or self._learn(error, session)
 
     def _learn(self, error: RegistryError, session: Session) -> bool:
@@ -210,13 +215,20 @@ class _Upload:
 class _Content:
     """A blob to send from anywhere on. `told` is how many bytes the progress says are there."""
 
-    def __init__(self, client: Client, store: Contents, blob: Descriptor, tick: Tick) -> None:
-        self._client = client
-        self._store = store
+    def __init__(self, sending: Sending, blob: Descriptor, tick: Tick) -> None:
+        self._check = sending.client.patience.check
+        self._store = sending.store
         self._blob = blob
         self._tick = tick
-        self._hashed = (0, hashlib.new(blob.digest.algorithm))
+        self._hashed = (0, hashlib.new(blob.digest.algorithm)) if sending.verify else None
         self.told = 0
+
+    def is_whole(self) -> bool:
+        """Whether the content is what it should be. Raises StorageError where it is not."""
+        if self._hashed is None:
+            with self._store.open(self._blob.digest) as file:
+                self._compare(_hash_until(file, self._blob.size, self._blob.digest))
+        return True
 
     def tell(self, done: int) -> None:
         if done != self.told:
@@ -230,31 +242,38 @@ class _Content:
     def _open(self, start: int, length: int) -> _Reader:
         self.tell(start)
         file = self._store.open(self._blob.digest)
-        position, hasher = self._hashed
-        if position != start:  # after a break: what is sent no more is read once more
-            hasher = _hash_until(file, start, self._blob.digest)
-        self._hashed = (start, hasher)
+        hasher = None
+        if self._hashed is not None:
+            position, hasher = self._hashed
+            if position != start:  # after a break: what is sent no more is read once more
+                hasher = _hash_until(file, start, self._blob.digest)
+            self._hashed = (start, hasher)
+            hasher = hasher.copy()
         file.seek(start)
-        return _Reader(self, file, start, length, hasher.copy())
+        return _Reader(self, file, start, length, hasher)
 
-    def passed(self, position: int, hasher: hashlib._Hash) -> None:
+    def passed(self, position: int, hasher: hashlib._Hash | None) -> None:
         """A reader came so far."""
-        self._client.patience.check()
+        self._check()
         self.tell(position)
-        if position == self._blob.size and hasher.hexdigest() != self._blob.digest.hex:
+        if position == self._blob.size and hasher is not None:
+            self._compare(hasher)
+
+    def _compare(self, hasher: hashlib._Hash) -> None:
+        if hasher.hexdigest() != self._blob.digest.hex:
             raise StorageError(f"the blob {self._blob.digest.short} is damaged", hint="run `invoke clean`")
 
     def read_whole(self, position: int, hasher: hashlib._Hash) -> None:
-        """A reader gave all that it was opened for."""
+        """A reader that hashes gave all that it was opened for."""
         self._hashed = (position, hasher)
 
 
 class _Reader:
-    """Exactly as many bytes as announced, or an error: too few would leave both sides waiting for each other. The last ones
-    are given away only when the whole has the right digest.
+    """Exactly as many bytes as announced, or an error: too few would leave both sides waiting for each other. With a hasher,
+    the last ones are given away only when the whole has the right digest.
     """
 
-    def __init__(self, content: _Content, file: IO[bytes], start: int, length: int, hasher: hashlib._Hash) -> None:
+    def __init__(self, content: _Content, file: IO[bytes], start: int, length: int, hasher: hashlib._Hash | None) -> None:
         self._content = content
         self._file = file
         self._position = start
@@ -268,9 +287,10 @@ class _Reader:
         if data:
             self._left -= len(data)
             self._position += len(data)
-            self._hasher.update(data)
+            if self._hasher is not None:
+                self._hasher.update(data)
             self._content.passed(self._position, self._hasher)
-            if not self._left:
+            if not self._left and self._hasher is not None:
                 self._content.read_whole(self._position, self._hasher)
         return data
 
