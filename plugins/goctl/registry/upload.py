@@ -8,8 +8,8 @@ that keeps nothing of a broken request, or refuses one for its size, is sent pie
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import IO, Final, Literal, Protocol
+from collections.abc import Callable, Iterator
+from typing import IO, TYPE_CHECKING, Final, Literal, Protocol
 
 import msgspec
 
@@ -20,10 +20,15 @@ from goctl.registry.journal import Journal
 from goctl.registry.sessions import Session
 from goctl.values import Descriptor, Digest
 
+if TYPE_CHECKING:
+    from goctl.system.sending import FilePart
+
 Tick = Callable[[int], None]
 
 #: Bytes of a piece. What is no larger is sent whole whatever happens.
 PIECE: Final = 8 * 2**20
+#: Bytes between two looks at whether the run is to end.
+_AT_ONCE: Final = 2**20
 #: Where a proxy finds pieces too large, they are halved down to this.
 LEAST: Final = 2**20
 
@@ -235,25 +240,24 @@ class _Content:
             self._tick(done - self.told)
             self.told = done
 
-    def opener(self, start: int, length: int) -> Callable[[], _Reader]:
+    def opener(self, start: int, length: int) -> Callable[[], _Reader | _Pieces]:
         """A body of `length` bytes, opened anew for each time that it is sent."""
         return lambda: self._open(start, length)
 
-    def _open(self, start: int, length: int) -> _Reader:
+    def _open(self, start: int, length: int) -> _Reader | _Pieces:
         self.tell(start)
         file = self._store.open(self._blob.digest)
-        hasher = None
-        if self._hashed is not None:
-            position, hasher = self._hashed
-            if position != start:  # after a break: what is sent no more is read once more
-                hasher = _hash_until(file, start, self._blob.digest)
-            self._hashed = (start, hasher)
-            hasher = hasher.copy()
+        if self._hashed is None:
+            return _Pieces(self, file, start, length)
+        position, hasher = self._hashed
+        if position != start:  # after a break: what is sent no more is read once more
+            hasher = _hash_until(file, start, self._blob.digest)
+        self._hashed = (start, hasher)
         file.seek(start)
-        return _Reader(self, file, start, length, hasher)
+        return _Reader(self, file, start, length, hasher.copy())
 
-    def passed(self, position: int, hasher: hashlib._Hash | None) -> None:
-        """A reader came so far."""
+    def passed(self, position: int, hasher: hashlib._Hash | None = None) -> None:
+        """So much was given away, or is about to be."""
         self._check()
         self.tell(position)
         if position == self._blob.size and hasher is not None:
@@ -268,12 +272,34 @@ class _Content:
         self._hashed = (position, hasher)
 
 
+class _Pieces:
+    """A file's bytes, piece by piece, for the kernel to send."""
+
+    def __init__(self, content: _Content, file: IO[bytes], start: int, length: int) -> None:
+        self._content = content
+        self._file = file
+        self._position = start
+        self._end = start + length
+
+    def __iter__(self) -> Iterator[FilePart]:
+        from goctl.system.sending import FilePart
+
+        while left := self._end - self._position:
+            count = min(left, _AT_ONCE)
+            yield FilePart(self._file, self._position, count)
+            self._position += count
+            self._content.passed(self._position)
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class _Reader:
-    """Exactly as many bytes as announced, or an error: too few would leave both sides waiting for each other. With a hasher,
-    the last ones are given away only when the whole has the right digest.
+    """Exactly as many bytes as announced, or an error: too few would leave both sides waiting for each other. The last ones
+    are given away only when the whole has the right digest.
     """
 
-    def __init__(self, content: _Content, file: IO[bytes], start: int, length: int, hasher: hashlib._Hash | None) -> None:
+    def __init__(self, content: _Content, file: IO[bytes], start: int, length: int, hasher: hashlib._Hash) -> None:
         self._content = content
         self._file = file
         self._position = start
@@ -287,10 +313,9 @@ class _Reader:
         if data:
             self._left -= len(data)
             self._position += len(data)
-            if self._hasher is not None:
-                self._hasher.update(data)
+            self._hasher.update(data)
             self._content.passed(self._position, self._hasher)
-            if not self._left and self._hasher is not None:
+            if not self._left:
                 self._content.read_whole(self._position, self._hasher)
         return data
 

@@ -46,8 +46,16 @@ class Readable(Protocol):
     def close(self) -> None: ...
 
 
+class Parts(Protocol):
+    """Pieces of files (goctl.system.sending.FilePart), in order."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def close(self) -> None: ...
+
+
 #: What is sent. A callable is called for every attempt and returns the content from its start.
-Body = bytes | Callable[[], Readable | BinaryIO] | None
+Body = bytes | Callable[[], Readable | BinaryIO | Parts] | None
 
 
 class TransportError(Exception):
@@ -227,7 +235,7 @@ class Http:
         if scheme == "https":
             settings["ssl_context"] = _tls(self._ca)
         if proxy is None:
-            return urllib3.PoolManager(**settings)
+            return _able_to_send_files(urllib3.PoolManager(**settings))
         parts = urlsplit(proxy)
         if parts.scheme not in ("http", "https"):
             raise TransportError("proxy", f"a {parts.scheme} proxy cannot be used; http and https ones can")
@@ -236,7 +244,14 @@ class Http:
 
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             settings["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=login)
-        return urllib3.ProxyManager(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", **settings)
+        return _able_to_send_files(urllib3.ProxyManager(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", **settings))
+
+
+def _able_to_send_files(manager: PoolManager) -> PoolManager:
+    from goctl.system.sending import POOLS
+
+    manager.pool_classes_by_scheme = POOLS
+    return manager
 
 
 def split(url: str) -> SplitResult:
