@@ -285,10 +285,11 @@ class _Pieces:
         from goctl.system.sending import FilePart
 
         while left := self._end - self._position:
-            count = min(left, _AT_ONCE)
-            yield FilePart(self._file, self._position, count)
-            self._position += count
+            part = FilePart(self._file, self._position, min(left, _AT_ONCE))
+            self._position += part.count
+            # Told before: what a registry says that it has may be part of what is on its way.
             self._content.passed(self._position)
+            yield part
 
     def close(self) -> None:
         self._file.close()
