@@ -48,7 +48,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "--platform", "win32")
     session.run("mypy", "--platform", "darwin")
     session.run("mypy", "bootstrap.py", "noxfile.py")
-    benchmarks = [f"benchmarks/{name}.py" for name in ("bench_release", "contenders", "measure", "program")]
+    benchmarks = [f"benchmarks/{name}.py" for name in ("bench_push", "bench_release", "contenders", "measure", "program")]
     session.run("mypy", *benchmarks, env={"MYPYPATH": "benchmarks"})
     session.run("mypy", "-p", "goctl_prebuilt", env={"MYPYPATH": os.pathsep.join(("plugins/goctl-prebuilt", "plugins"))})
 

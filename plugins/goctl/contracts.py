@@ -249,3 +249,12 @@ class Destination(Protocol):
     def tag(self, repository: str, index: Index, tags: Iterable[str]) -> None:
         """Makes the tags name the index."""
         ...
+
+
+@runtime_checkable
+class Mounting(Protocol):
+    """A destination that can take content over from another repository of its own (optional)."""
+
+    def held_elsewhere(self, reference: str, blobs: Iterable[Descriptor]) -> None:
+        """Tells that the repository of an image's reference holds these blobs. May be told of any registry."""
+        ...

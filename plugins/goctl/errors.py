@@ -118,18 +118,30 @@ class ImageError(GoctlError):
 
 
 class RegistryError(GoctlError):
-    """A registry said no, or nothing. `status` is the HTTP status (0: no answer), `code` the registry's own error code."""
+    """A registry said no, or nothing. `status` is the HTTP status (0: no answer), `code` the registry's own error code.
+
+    `temporary` says that trying again later may help, `stalled` that time was spent on waiting for an answer already.
+    """
 
     exit_code = 8
 
     def __init__(
-        self, message: str, *, status: int = 0, code: str = "", detail: str = "", temporary: bool = False, hint: str = ""
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        code: str = "",
+        detail: str = "",
+        temporary: bool = False,
+        stalled: bool = False,
+        hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.code = code
         self.detail = detail
         self.temporary = temporary
+        self.stalled = stalled
 
 
 class ExtensionError(GoctlError):

@@ -282,4 +282,16 @@ _KINDS = {
     "registry.logout": _Kind(
         "forget the login for a registry", _options(registry="", **_PLAIN), {"registry": _REGISTRY, **_COMMON}
     ),
+    "registry.copy": _Kind(
+        "copy an image, with all its platforms, from one repository to another",
+        _options(source=Parameter.empty, target=Parameter.empty, **_PLAIN),
+        {"source": "HOST/NAME:TAG or HOST/NAME@DIGEST", "target": "HOST/NAME[:TAG]", **_COMMON},
+        positional=("source", "target"),
+    ),
+    "registry.retag": _Kind(
+        "give an image further tags",
+        _options(reference=Parameter.empty, tags=Parameter.empty, **_PLAIN),
+        {"reference": "HOST/NAME:TAG or HOST/NAME@DIGEST", "tags": "tags, separated by commas", **_COMMON},
+        positional=("reference", "tags"),
+    ),
 }

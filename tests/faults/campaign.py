@@ -7,6 +7,7 @@ GOCTL_FAULTS_TABLE names a file that the rows are added to, one JSON object a li
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import time
@@ -20,8 +21,11 @@ def count(*, full: int, short: int) -> int:
     return full if os.environ.get("GOCTL_FAULTS", "short") == "full" else short
 
 
-def campaign(area: str, fault: str, trials: int, trial: Callable[[random.Random], str]) -> None:
-    """Runs a trial that many times. It gets random numbers of its own, and says what went wrong, or nothing."""
+def campaign(area: str, fault: str, trials: int, trial: Callable[[random.Random], str], *, allowed: float = 0.0) -> None:
+    """Runs a trial that many times. It gets random numbers of its own, and says what went wrong, or nothing.
+
+    `allowed` is the share of trials that may fail where success is a matter of chance.
+    """
     started = time.monotonic()
     failures = []
     for number in range(trials):
@@ -36,4 +40,4 @@ def campaign(area: str, fault: str, trials: int, trial: Callable[[random.Random]
     if table := os.environ.get("GOCTL_FAULTS_TABLE"):
         with Path(table).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-    assert failures == [], f"GOCTL_FAULTS_SEED={SEED}\n" + "\n".join(failures[:10])
+    assert len(failures) <= math.ceil(allowed * trials), f"GOCTL_FAULTS_SEED={SEED}\n" + "\n".join(failures[:10])

@@ -14,10 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.services.authority import Authority
-from tests.services.distribution import PASSWORD, Distribution, htpasswd, tokens
-from tests.services.helper import KeepingHelper
-from tests.services.tokens import TokenService
 
 from goctl.config import model
 from goctl.config.model import Login
@@ -30,6 +26,10 @@ from goctl.registry.login import log_in, log_out
 from goctl.registry.probe import probe
 from goctl.testing import Host, make_index
 from goctl.values import ImageRef, Platform
+from tests.services.authority import Authority
+from tests.services.distribution import PASSWORD, Distribution, htpasswd, tokens
+from tests.services.helper import KeepingHelper
+from tests.services.tokens import TokenService
 
 pytestmark = pytest.mark.integration
 AMD = Platform.parse("linux/amd64")

@@ -72,7 +72,7 @@ def test_a_place_stays_closed_as_long_as_it_asked():
     patience.admit("b")
     assert clock.now == 0
     patience.admit("a")
-    assert clock.now == pytest.approx(5)
+    assert 5 <= clock.now <= 5.6
 
 
 def test_too_long_a_wait_is_not_begun():
@@ -85,14 +85,18 @@ def test_too_long_a_wait_is_not_begun():
 
 
 def test_backing_off_grows_with_jitter_and_has_an_end():
-    waits = []
-    for attempt in range(12):
-        clock = Clock()
-        Patience(clock=clock, sleep=clock.sleep).back_off(attempt)
-        waits.append(clock.now)
-    assert 0.125 <= waits[0] <= 0.25
-    assert 1.0 <= waits[3] <= 2.0
-    assert 7.5 <= max(waits) <= 15.001
+    def waits(attempt: int) -> list[float]:
+        found = []
+        for _ in range(200):
+            clock = Clock()
+            Patience(clock=clock, sleep=clock.sleep).back_off(attempt)
+            found.append(clock.now)
+        return found
+
+    for attempt, most in ((0, 0.25), (3, 2.0), (11, 15.0)):
+        found = waits(attempt)
+        assert 0.8 * most < max(found) <= most + 0.001
+        assert min(found) < 0.2 * most
 
 
 def test_waiting_ends_with_the_run():

@@ -22,7 +22,7 @@ BROKEN = '[project]\nname = "shop"\n[targets.api]\npakages = ["./cmd/api"]\n[pla
 STAGES = {"release", "build", "image", "archive", "push"}
 QUESTIONS = {"plan", "explain", "affected", "config", "doctor"}
 MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "vendor", "why", "outdated")}
-CHORE_NAMES = MODULES | {"go.env", "base.update", "clean", "registry.login", "registry.logout"}
+CHORE_NAMES = MODULES | {"go.env", "base.update", "clean"} | {f"registry.{n}" for n in ("login", "logout", "copy", "retag")}
 ALL = STAGES | QUESTIONS | CHORE_NAMES | {"merge"}
 #: How each is called with nothing but its name and what it must be given.
 _REGISTRY = ("--registry", "registry.example.com")
@@ -31,6 +31,8 @@ GIVEN = {
     "mod.why": ("fmt",),
     "registry.login": (*_REGISTRY, "--username", "me"),
     "registry.logout": _REGISTRY,
+    "registry.copy": ("127.0.0.1:9/a:1", "127.0.0.1:9/b"),
+    "registry.retag": ("127.0.0.1:9/a:1", "2"),
 }
 CALLS = {name: (name, *GIVEN.get(name, ())) for name in sorted(ALL)}
 
@@ -117,6 +119,8 @@ def test_no_task_has_a_short_flag(name: str) -> None:
         "mod.why": {"package"},
         "registry.login": {"registry", "username"},
         "registry.logout": {"registry"},
+        "registry.copy": {"source", "target"},
+        "registry.retag": {"reference", "tags"},
     }
     expected |= own.get(name, set())
     assert set(names) == expected

@@ -200,9 +200,9 @@ def _registry(name: str, registry: Registry, root: Path, folder: Path, problems:
         return
     match = _SCHEME.match(url)
     if match and not re.match(r"\d+(/|\Z)", match[2]):
-        if match[1] == "oci-layout":
+        if match[1] in ("oci-layout", "oci-archive", "docker-archive"):
             _inside(match[2], where, root, problems, beside=folder)
-        elif not match[2]:
+        elif not match[2] and match[1] != "docker-daemon":
             problems.add(where, f"{url!r} has no address", expected="SCHEME:ADDRESS")
         return
     host, _, path = url.partition("/")

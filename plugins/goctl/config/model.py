@@ -293,8 +293,9 @@ class Registry(Table, frozen=True):
     url: Annotated[
         Text,
         _doc(
-            "`host[:port]/path`, or `SCHEME:ADDRESS` of a destination: `oci-layout:DIR` is built in.",
-            examples=["registry.example.com/shop", "oci-layout:dist/images"],
+            "`host[:port]/path`, or `SCHEME:ADDRESS` of a destination: `oci-layout:DIR`, `oci-archive:FILE`, "
+            "`docker-archive:FILE` and `docker-daemon:` are built in.",
+            examples=["registry.example.com/shop", "oci-layout:dist/images", "docker-archive:dist/images.tar"],
         ),
     ]
     push: Annotated[
@@ -323,6 +324,10 @@ class Registry(Table, frozen=True):
         ),
     ] = ()
     retries: Annotated[int, _doc("How often a request that failed for a while is tried again.", ge=0, le=20)] = 7
+    timeout: Annotated[
+        int,
+        _doc("Seconds the registry may be silent for before a request has failed; half-way it is made anew.", ge=2, le=3600),
+    ] = 60
     options: Annotated[dict[str, Any], _doc("Settings of a destination that an installed package brings.")] = {}
 
 
@@ -332,6 +337,13 @@ class Publish(Table, frozen=True):
     to: Annotated[
         Strings, _doc("Registries, by their names here. Default: all but those with `push = false`.", examples=[["local"]])
     ] = ()
+    policy: Annotated[
+        Literal["all", "any"],
+        _doc(
+            "`all`: no tag moves anywhere before every registry holds everything. `any`: a registry that fails keeps no "
+            "other from its release; the run fails when all of them do."
+        ),
+    ] = "all"
     tags: Annotated[Strings, _doc("Tags; templates are filled in.", examples=[["{version}", "latest"]])] = ("latest",)
 
 

@@ -28,7 +28,7 @@ from goctl.values import Descriptor, Digest, ImageRef, Platform, from_json, is_t
 
 REF_NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"
-_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
 class LayoutOptions(msgspec.Struct, frozen=True, rename="kebab"):
@@ -74,7 +74,7 @@ class LayoutDestination:
         self._make()
         with self._lock, Lock(self._folder / ".goctl.lock", waiting=self._host.check):
             kept = [entry for entry in self._entries() if _name(entry) not in names]
-            added = [_entry(index.descriptor, name) for name in sorted(names)]
+            added = [entry_of(index.descriptor, name) for name in sorted(names)]
             entries = sorted([*kept, *added], key=lambda entry: (_name(entry), entry.get("digest", "")))
             document = {"schemaVersion": 2, "mediaType": manifests.INDEX, "manifests": entries}
             write_atomic(self._folder / "index.json", to_json(document))
@@ -99,7 +99,7 @@ class LayoutDestination:
             with storage_errors(str(blobs)):
                 blobs.mkdir(parents=True, exist_ok=True)
         if not (self._folder / "oci-layout").exists():
-            write_atomic(self._folder / "oci-layout", _LAYOUT)
+            write_atomic(self._folder / "oci-layout", LAYOUT)
 
     def _take(self, descriptor: Descriptor) -> None:
         """Puts a blob of the store into the layout: whole, or not at all. Copied, not linked: a layout is the user's."""
@@ -132,7 +132,7 @@ def _name(entry: dict[str, Any]) -> str:
     return str((entry.get("annotations") or {}).get(REF_NAME, ""))
 
 
-def _entry(descriptor: Descriptor, name: str) -> dict[str, Any]:
+def entry_of(descriptor: Descriptor, name: str) -> dict[str, Any]:
     return {
         "mediaType": descriptor.media_type,
         "digest": descriptor.digest,

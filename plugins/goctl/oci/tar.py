@@ -84,11 +84,11 @@ def archive(entries: Iterable[Entry]) -> Iterator[bytes]:
         if isinstance(entry.source, Path):
             yield from _file(entry, entry.source)
         elif entry.source is None:
-            yield _header(entry, 0)
+            yield header(entry, 0)
         else:
-            yield _header(entry, len(entry.source))
+            yield header(entry, len(entry.source))
             yield entry.source
-            yield _padding(len(entry.source))
+            yield padding(len(entry.source))
     yield bytes(2 * _BLOCK)
 
 
@@ -97,7 +97,7 @@ def _file(entry: Entry, path: Path) -> Iterator[bytes]:
         with open(path, "rb", buffering=0) as file:
             size = file.seek(0, 2)
             file.seek(0)
-            yield _header(entry, size)
+            yield header(entry, size)
             left, hasher = size, hashlib.sha256()
             while left:
                 data = file.read(min(_READ, left))
@@ -112,14 +112,16 @@ def _file(entry: Entry, path: Path) -> Iterator[bytes]:
                 raise ImageError(f"{path} changed while it was read", hint="run it again when nothing writes to it")
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
-    yield _padding(size)
+    yield padding(size)
 
 
-def _padding(size: int) -> bytes:
+def padding(size: int) -> bytes:
+    """What follows a file of that size, up to the next block."""
     return bytes(-size % _BLOCK)
 
 
-def _header(entry: Entry, size: int) -> bytes:
+def header(entry: Entry, size: int) -> bytes:
+    """The blocks before a file of that size, or those of a folder."""
     info = tarfile.TarInfo(entry.name + ("/" if entry.source is None else ""))
     info.type = tarfile.DIRTYPE if entry.source is None else tarfile.REGTYPE
     info.mode, info.uid, info.gid, info.size, info.mtime = entry.mode, entry.uid, entry.gid, size, entry.time

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
+import msgspec
+
 from goctl.config.model import Config, Registry
 from goctl.contracts import BlobStore, Host
 from goctl.errors import RegistryError
@@ -17,8 +19,8 @@ from goctl.registry.certificates import trust
 from goctl.registry.credentials import Find
 from goctl.registry.keychain import Keychain
 from goctl.registry.refusals import refusal, unreachable
-from goctl.system.addresses import is_loopback
-from goctl.system.http import Body, Http, Response, TransportError, origin
+from goctl.system.addresses import is_loopback, leads_inward
+from goctl.system.http import Body, Http, Response, TransportError, origin, split
 from goctl.system.patience import TEMPORARY, Patience
 from goctl.values import DOCKER_HUB, Descriptor, Digest
 
@@ -33,12 +35,24 @@ _HUB_SERVER: Final = "registry-1.docker.io"
 _WRONG_SCHEME: Final = b"HTTPS"
 
 
+class _Sending(msgspec.Struct, frozen=True):
+    """A request, but for its address and who asks."""
+
+    method: str
+    headers: Mapping[str, str]
+    body: Body
+    stream: bool
+    retries: int | None
+    timeout: float | None
+
+
 class Client:
     """A registry's API. Safe to use from several threads. All methods raise RegistryError."""
 
     def __init__(self, host: str, *, http: Http, find: Find, plain_http: bool = False) -> None:
         self.host = host
         self.patience = http.patience
+        self.timeout = http.timeout
         self._http = http
         self._auth = Authorizer(http, host, find)
         server = _HUB_SERVER if host == DOCKER_HUB else host
@@ -59,13 +73,15 @@ class Client:
         body: Body = None,
         stream: bool = False,
         retries: int | None = None,
+        timeout: float | None = None,
     ) -> Response:
         """The answer to a request, when its status is one of `expected`. `path` begins with /v2/, or is a whole URL.
 
         Raises RegistryError that says what we were `doing`.
         """
+        sending = _Sending(method, headers or {}, body, stream, retries, timeout)
         try:
-            response = self._authorized(method, path, scopes, headers or {}, body, stream, retries)
+            response = self._authorized(path, scopes, sending)
             if response.status in expected:
                 return response
             if stream:
@@ -74,45 +90,41 @@ class Client:
             raise unreachable(doing, self.host, error) from None
         raise refusal(doing, self.host, response, self._auth.mask)
 
-    def _authorized(
-        self,
-        method: str,
-        path: str,
-        scopes: tuple[str, ...],
-        headers: Mapping[str, str],
-        body: Body,
-        stream: bool,
-        retries: int | None,
-    ) -> Response:
+    def _authorized(self, path: str, scopes: tuple[str, ...], sending: _Sending) -> Response:
         used = ""
         for renewals in range(3):
             own = "://" not in path or origin(path) == origin(self._base)
             # A Location that leads elsewhere carries its own authorization; ours stays with the registry.
             used = self._auth.header(scopes) if own else ""
-            sent = {**headers, "Authorization": used} if used else dict(headers)
-            response = self._reach(method, path, sent, body, stream, retries)
+            response = self._reach(path, sending, {"Authorization": used} if used else {})
             if response.status != 401 or not own or renewals == 2:
                 return response
-            if stream:
+            if sending.stream:
                 response.load()
             if not self._auth.renew(response, scopes, used):
                 return response
         raise AssertionError("unreachable")
 
-    def _reach(
-        self, method: str, path: str, headers: Mapping[str, str], body: Body, stream: bool, retries: int | None
-    ) -> Response:
+    def _reach(self, path: str, sending: _Sending, more: Mapping[str, str]) -> Response:
         """Sends, and finds out at the first answer whether a loopback registry speaks TLS."""
 
         def send(retries: int | None) -> Response:
             url = path if "://" in path else self._base + path
-            return self._http.request(method, url, headers=headers, body=body, stream=stream, retries=retries)
+            return self._http.request(
+                sending.method,
+                url,
+                headers={**sending.headers, **more},
+                body=sending.body,
+                stream=sending.stream,
+                retries=retries,
+                timeout=sending.timeout,
+            )
 
         if self._may_be_tls:
             with self._settling:  # the others wait for the first, and then know
                 if self._is_unsettled():
-                    return self._first(method, send, stream, retries)
-        return send(retries)
+                    return self._first(sending.method, send, sending.stream, sending.retries)
+        return send(sending.retries)
 
     def _is_unsettled(self) -> bool:
         return self._may_be_tls
@@ -144,6 +156,8 @@ class Client:
         if isinstance(plain, TransportError):
             if not plain.temporary or not left:
                 raise plain
+            if plain.reason == "timeout":
+                left = 1  # as goctl.system.http does
         else:
             self._may_be_tls = False
             if plain.status not in TEMPORARY or not left:
@@ -210,7 +224,7 @@ class Client:
         if told is not None and told != digest:
             raise RegistryError(f"cannot {doing} at {self.host}: it stored another content than was sent")
 
-    def has_blob(self, repository: str, blob: Descriptor) -> bool:
+    def has_blob(self, repository: str, blob: Descriptor, *, retries: int | None = None) -> bool:
         """Whether a repository holds a blob."""
         response = self.request(
             f"look up a layer of {repository}",
@@ -218,6 +232,7 @@ class Client:
             f"/v2/{repository}/blobs/{blob.digest}",
             scopes=push(repository),
             expected=(200, 404),
+            retries=retries,
         )
         # Some registries leave the length out of an answer to HEAD; one that tells another is not to be relied on.
         length = response.headers.get("Content-Length")
@@ -231,12 +246,14 @@ class Client:
         """
         if store.has(blob.digest, blob.size):
             return
+        stalls = 0
         for attempt in range(self.patience.retries + 1):
             try:
                 self._fetch_once(repository, blob, store, progress)
                 return
             except RegistryError as error:
-                if not error.temporary or attempt == self.patience.retries:
+                stalls += error.stalled
+                if not error.temporary or attempt == self.patience.retries or stalls > 1:
                     raise
             self.patience.back_off(attempt)
 
@@ -287,12 +304,21 @@ class Client:
         return self._auth
 
     def resolve(self, location: str, response: Response) -> str:
-        """A Location as a whole URL. A registry behind a proxy that ends TLS may call itself http: it stays https."""
+        """A Location to send content to, as a whole URL. A registry behind a proxy that ends TLS may call itself http: it
+        stays https. Raises RegistryError for a place that the registry has no business to send us to.
+        """
         url = urljoin(response.url, location)
-        if self._base.startswith("https:") and url.startswith("http:"):
-            parts = urlsplit(url)
-            if parts.hostname == urlsplit(self._base).hostname and parts.port in (None, 80):
-                url = parts._replace(scheme="https", netloc=urlsplit(self._base).netloc).geturl()
+        try:
+            parts, base = split(url), urlsplit(self._base)
+        except TransportError as error:
+            raise unreachable("push", self.host, error) from None
+        target = parts.hostname or ""
+        if base.scheme == "https" and parts.scheme == "http":
+            if target != base.hostname or parts.port not in (None, 80):
+                raise RegistryError(f"{self.host} wants content sent to {target} over plain http: refused")
+            return parts._replace(scheme="https", netloc=base.netloc).geturl()
+        if leads_inward(base.hostname or "", target):
+            raise RegistryError(f"{self.host} wants content sent to {target}, an address that is not public: refused")
         return url
 
 
@@ -315,7 +341,7 @@ def connect(
     """
     settings = settings or table_of(host.config, registry) or Registry(url=registry)
     patience = Patience(settings.retries if retries is None else retries, check=host.check)
-    http = Http(patience, trust=trust(registry, settings, host.root))
+    http = Http(patience, trust=trust(registry, settings, host.root), silence=settings.timeout)
     find = find or Keychain(host.emit, login=settings.credentials).find
     return Client(registry, http=http, find=find, plain_http=settings.plain_http)
 

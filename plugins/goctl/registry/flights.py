@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from typing import Generic, TypeVar
@@ -11,12 +12,17 @@ T = TypeVar("T")
 
 
 class Flights(Generic[T]):
-    """At most `width` pieces of work at a time. `check` is called while waiting, and may raise to end it."""
+    """At most `width` pieces of work at a time, in the order they were begun.
+
+    `check` is called while waiting, and may raise to end it; work that is under way calls it for itself.
+    """
 
     def __init__(self, width: int, check: Callable[[], None]) -> None:
         self._check = check
-        self._room = threading.BoundedSemaphore(width)
+        self._width = width
         self._guard = threading.Lock()
+        self._threads = 0
+        self._waiting: deque[tuple[Hashable, Callable[[], T], Future[T]]] = deque()
         self._flying: dict[Hashable, Future[T]] = {}
 
     def start(self, key: Hashable, work: Callable[[], T]) -> tuple[Future[T], bool]:
@@ -26,24 +32,29 @@ class Flights(Generic[T]):
                 return self._flying[key], False
             future: Future[T] = Future()
             self._flying[key] = future
-        # Daemons: a request that a dead network holds up must not keep an interrupted process from ending.
-        threading.Thread(target=self._fly, args=(key, work, future), daemon=True, name="goctl-registry").start()
+            self._waiting.append((key, work, future))
+            if self._threads < self._width:
+                self._threads += 1
+                # Daemons: a request that a dead network holds up must not keep an interrupted process from ending.
+                threading.Thread(target=self._fly, daemon=True, name="goctl-registry").start()
         return future, True
 
-    def _fly(self, key: Hashable, work: Callable[[], T], future: Future[T]) -> None:
-        try:
-            while not self._room.acquire(timeout=0.1):
-                self._check()
+    def _fly(self) -> None:
+        while True:
+            with self._guard:
+                if not self._waiting:
+                    self._threads -= 1
+                    return
+                key, work, future = self._waiting.popleft()
             try:
+                self._check()
                 result = work()
-            finally:
-                self._room.release()
-        except BaseException as error:  # noqa: BLE001 - carried to the thread that waits, which raises it
-            self._land(key)
-            future.set_exception(error)
-        else:
-            self._land(key)
-            future.set_result(result)
+            except BaseException as error:  # noqa: BLE001 - carried to the thread that waits, which raises it
+                self._land(key)
+                future.set_exception(error)
+            else:
+                self._land(key)
+                future.set_result(result)
 
     def _land(self, key: Hashable) -> None:
         with self._guard:

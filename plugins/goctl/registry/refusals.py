@@ -100,5 +100,8 @@ def unreachable(doing: str, host: str, error: TransportError) -> RegistryError:
     """The error for a request that got no usable answer."""
     hint = _REACHING.get(error.reason)
     return RegistryError(
-        f"cannot {doing} at {host}: {error}", temporary=error.temporary, hint=hint(host) if hint is not None else ""
+        f"cannot {doing} at {host}: {error}",
+        temporary=error.temporary,
+        stalled=error.reason == "timeout",
+        hint=hint(host) if hint is not None else "",
     )

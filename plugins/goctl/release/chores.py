@@ -15,7 +15,7 @@ from goctl.golang import command, moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import base_reference, wants_image
 from goctl.plan.select import platforms_of
 from goctl.plan.systems import SCRATCH
-from goctl.release import logins
+from goctl.release import copies, logins
 from goctl.release.walk import joined
 
 if TYPE_CHECKING:
@@ -160,5 +160,7 @@ CHORES: dict[str, Callable[..., None]] = {
     "base.update": base_update,
     "registry.login": logins.login,
     "registry.logout": logins.logout,
+    "registry.copy": copies.copy,
+    "registry.retag": copies.retag,
     "clean": clean,
 }

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from goctl.contracts import Destination, Image, Index
-from goctl.errors import GoctlError
+from goctl.contracts import Destination, Image, Index, Mounting
+from goctl.errors import ConfigError, ExtensionError, GoctlError, Interrupted
 from goctl.events import ReleasedImage, StepProgress, StepStarted
 from goctl.plan.model import ImageStep, IndexStep, Plan, PushStep
+from goctl.release import outcome
 from goctl.release.known import Known
 from goctl.release.tell import tell_step
 from goctl.release.walk import Results, joined
@@ -24,14 +25,18 @@ if TYPE_CHECKING:
 UPLOADS = 4
 
 
-class _Push(msgspec.Struct):
-    """One push step on its way: its index, the tags that do not name it yet, bytes sent, seconds."""
+class Push(msgspec.Struct):
+    """One push step on its way: its index, the tags that do not name it yet, bytes sent, seconds, how far it came."""
 
     step: PushStep
     index: Index
+    policy: str
     missing: tuple[str, ...] = ()
     sent: int = 0
     seconds: float = 0.0
+    held: bool = False
+    named: bool = False
+    error: GoctlError | None = None
 
 
 class Publisher:
@@ -44,6 +49,7 @@ class Publisher:
         self._pushes = [step for step in plan.steps if isinstance(step, PushStep)]
         self._pool = ThreadPoolExecutor(UPLOADS, "upload")
         self._early: list[Future[None]] = []
+        self._lost: set[str] = set()
 
     def begin(self, step: ImageStep, image: Image) -> None:
         """Starts to send a new image everywhere it will be needed. A fault here is found again, and told, at the end."""
@@ -56,11 +62,11 @@ class Publisher:
 
         `again` makes images anew whose content is no longer on this machine.
         """
+        pushes = [Push(step, index, self._crew.host(step).config.publish.policy) for step, index in self._indexes(results)]
         with self._pool:
             try:
                 for early in self._early:
                     early.exception()
-                pushes = [_Push(step, index) for step, index in self._indexes(results)]
                 self._all(self._compare, pushes)
                 wanting = [push for push in pushes if push.missing]
                 if wanting:
@@ -69,9 +75,13 @@ class Publisher:
                     self._all(self._tag, wanting)
             except BaseException:
                 self._pool.shutdown(wait=False, cancel_futures=True)
+                outcome.tell(self._session, pushes)
                 raise
         for push in pushes:
-            self._tell(push, results)
+            if push.named:
+                self._tell(push, results)
+        outcome.tell(self._session, pushes)
+        outcome.judge(pushes)
 
     def sent(self) -> None:
         """Waits for what was begun. Raises what it failed with, once all of it has ended."""
@@ -97,28 +107,38 @@ class Publisher:
                 found.append((step, index))
         return found
 
-    def _all(self, verb: Callable[[_Push], None], pushes: Sequence[_Push]) -> None:
-        """Does one thing for all pushes at the same time. Every one is tried before the first error is raised."""
-        if len(pushes) == 1:
-            verb(pushes[0])
-            return
-        errors = []
-        for future in [self._pool.submit(verb, push) for push in pushes]:
-            error = future.exception()
-            if isinstance(error, GoctlError):
-                errors.append(error)
-            elif error is not None:
-                raise error
+    def _all(self, verb: Callable[[Push], None], pushes: Sequence[Push]) -> None:
+        """Does one thing for all pushes at the same time. Every one is tried before the first error is raised.
+
+        With the policy `any` no error is raised: a registry that had one is left alone from then on.
+        """
+        left = [push for push in pushes if push.step.registry not in self._lost]
+        if len(left) == 1:
+            self._try(verb, left[0])
+        else:
+            for future in [self._pool.submit(self._try, verb, push) for push in left]:
+                future.result()
+        errors = [push.error for push in left if push.error is not None and push.policy == "all"]
         if errors:
             raise errors[0] if len(errors) == 1 else joined(errors)
 
-    def _compare(self, push: _Push) -> None:
+    def _try(self, verb: Callable[[Push], None], push: Push) -> None:
+        try:
+            verb(push)
+        except (Interrupted, ConfigError, ExtensionError):
+            raise  # nothing that another registry makes good
+        except GoctlError as error:
+            push.error = error
+            self._lost.add(push.step.registry)
+
+    def _compare(self, push: Push) -> None:
         started = time.perf_counter()
         destination = self._destination(push.step)
         push.missing = destination.missing(push.step.repository, push.index, push.step.tags)
+        push.held = push.named = not push.missing
         push.seconds += time.perf_counter() - started
 
-    def _restore(self, wanting: Sequence[_Push], again: Callable[[list[ImageStep]], Results]) -> None:
+    def _restore(self, wanting: Sequence[Push], again: Callable[[list[ImageStep]], Results]) -> None:
         """Images whose content was thrown away since they were made are assembled once more."""
         known = Known(self._session)
         gone: dict[str, ImageStep] = {}
@@ -133,31 +153,44 @@ class Publisher:
         if gone:
             again(list(gone.values()))
 
-    def _upload(self, push: _Push) -> None:
+    def _upload(self, push: Push) -> None:
         started = time.perf_counter()
         self._session.emit(StepStarted(push.step.id, push.step.title, push.step.target))
         for image in push.index.images:
             self._send(push.step, image, push)
         self._send(push.step, push.index, push)
+        push.held = True
         push.seconds += time.perf_counter() - started
 
-    def _send(self, step: PushStep, content: Image | Index, push: _Push | None = None) -> None:
+    def _send(self, step: PushStep, content: Image | Index, push: Push | None = None) -> None:
         self._session.check()
 
         def progress(done: int, total: int) -> None:
             self._session.emit(StepProgress(step.id, done, total))
 
-        sent = self._destination(step).upload(step.repository, content, progress)
+        destination = self._destination(step)
+        if isinstance(destination, Mounting):
+            self._tell_bases(step, destination)
+        sent = destination.upload(step.repository, content, progress)
         if push is not None:
             push.sent += sent
 
-    def _tag(self, push: _Push) -> None:
+    def _tell_bases(self, step: PushStep, destination: Mounting) -> None:
+        """Layers of bases need not be sent to the registry that they came from."""
+        index = self._steps[step.needs[0]]
+        for id in index.needs:
+            image = self._steps[id]
+            if isinstance(image, ImageStep) and image.base is not None:
+                destination.held_elsewhere(image.base.reference, image.base.layers)
+
+    def _tag(self, push: Push) -> None:
         started = time.perf_counter()
         self._session.check()
         self._destination(push.step).tag(push.step.repository, push.index, push.missing)
+        push.named = True
         push.seconds += time.perf_counter() - started
 
-    def _tell(self, push: _Push, results: Results) -> None:
+    def _tell(self, push: Push, results: Results) -> None:
         step, index = push.step, push.index
         destination = self._destination(step)
         tell_step(self._session.emit, step, "done" if push.missing else "cached", seconds=push.seconds, size=index.size)

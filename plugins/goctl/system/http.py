@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
 MAX_REDIRECTS: Final = 5
-#: Seconds without any byte before a request counts as failed.
+#: Seconds that a server may be silent for. After half of them the request is made anew: a network that forgot a connection
+#: says nothing, and a second one may be answered at once.
+SILENCE: Final = 60.0
+#: Seconds for a connection to come about.
 CONNECT_TIMEOUT: Final = 10.0
-READ_TIMEOUT: Final = 60.0
 #: Bytes of an answer that are read into memory: the largest manifest a registry need accept is 4 MiB.
 MAX_CONTENT: Final = 16 * 2**20
 BLOCK: Final = 256 * 1024
@@ -53,8 +55,16 @@ class Readable(Protocol):
     def close(self) -> None: ...
 
 
+class Parts(Protocol):
+    """Pieces of files (goctl.system.sending.FilePart), in order."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def close(self) -> None: ...
+
+
 #: What is sent. A callable is called for every attempt and returns the content from its start.
-Body = bytes | Callable[[], Readable | BinaryIO] | None
+Body = bytes | Callable[[], Readable | BinaryIO | Parts] | None
 
 
 class TransportError(Exception):
@@ -118,10 +128,21 @@ class Response:
 
 
 class Http:
-    """A client. Connections are made when needed and shared by threads."""
+    """A client. Connections are made when needed and shared by threads.
 
-    def __init__(self, patience: Patience | None = None, *, trust: Trust | None = None, agent: str = "goctl") -> None:
+    `trust` says whom to believe and who we are, `silence` the seconds a server may say nothing for.
+    """
+
+    def __init__(
+        self,
+        patience: Patience | None = None,
+        *,
+        trust: Trust | None = None,
+        agent: str = "goctl",
+        silence: float = SILENCE,
+    ) -> None:
         self.patience = patience or Patience()
+        self.timeout = silence / 2
         self._trust = trust or Trust()
         self._agent = agent
         self._guard = threading.Lock()
@@ -136,16 +157,19 @@ class Http:
         body: Body = None,
         stream: bool = False,
         retries: int | None = None,
-        timeout: float = READ_TIMEOUT,
+        timeout: float | None = None,
         follow: bool = True,
     ) -> Response:
         """Sends a request until there is an answer that is not temporary, or patience ends; the last answer then.
 
         `retries` replaces the patience's own number. A body that is a callable needs a `Content-Length` header. Raises
-        TransportError, and whatever the patience's `check` raises. Without `follow`, a redirect is the answer.
+        TransportError, and whatever the patience's `check` raises. `timeout` is in seconds, by default half of `silence`.
+        Without `follow`, a redirect is the answer.
         """
         attempts = 1 + (self.patience.retries if retries is None else retries)
-        for attempt in range(attempts):
+        timeout = self.timeout if timeout is None else timeout
+        attempt = 0
+        while True:
             last = attempt == attempts - 1
             try:
                 response = self._follow(method, url, dict(headers or {}), body, timeout, MAX_REDIRECTS if follow else 0)
@@ -157,8 +181,11 @@ class Http:
             except TransportError as error:
                 if last or not error.temporary:
                     raise
-            self.patience.back_off(attempt)
-        raise AssertionError("unreachable")
+                if error.reason == "timeout":
+                    # Who was silent once is asked once more, not for minutes on end.
+                    attempt = max(attempt, attempts - 2)
+            attempt += 1
+            self.patience.back_off(attempt - 1)
 
     def _follow(
         self, method: str, url: str, headers: dict[str, str], body: Body, timeout: float, redirects: int
@@ -205,7 +232,7 @@ class Http:
                 retries=False,
                 preload_content=False,
                 decode_content=False,
-                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=timeout),
+                timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout),
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise _explain(error) from None
@@ -238,7 +265,7 @@ class Http:
             except BadCertificate as error:
                 raise TransportError(error.which, str(error)) from None
         if proxy is None:
-            return urllib3.PoolManager(**settings)
+            return _able_to_send_files(urllib3.PoolManager(**settings))
         parts = urlsplit(proxy)
         if parts.scheme not in ("http", "https"):
             raise TransportError("proxy", f"a {parts.scheme} proxy cannot be used; http and https ones can")
@@ -247,7 +274,14 @@ class Http:
 
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             settings["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=login)
-        return urllib3.ProxyManager(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", **settings)
+        return _able_to_send_files(urllib3.ProxyManager(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", **settings))
+
+
+def _able_to_send_files(manager: PoolManager) -> PoolManager:
+    from goctl.system.sending import POOLS
+
+    manager.pool_classes_by_scheme = POOLS
+    return manager
 
 
 def split(url: str) -> SplitResult:

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-#: Statuses after which the same request may succeed a little later.
-TEMPORARY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-#: Seconds before the first repetition; doubled each time, up to LONGEST_BACKOFF.
+#: Statuses after which the same request may succeed a little later; those above 511, and 499, are proxies' own.
+TEMPORARY: Final = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+#: Seconds that the first repetition waits at most; doubled each time, up to LONGEST_BACKOFF.
 FIRST_BACKOFF: Final = 0.25
 LONGEST_BACKOFF: Final = 15.0
 #: Seconds a server may make us wait. Who asks for more gets no early request but an end to the run, which says so.
@@ -91,12 +91,12 @@ class Patience:
         while (left := self._closed_until.get(place, 0.0) - self._clock()) > 0:
             if left > LONGEST_WAIT:
                 raise TooLong(left)
-            self.pause(left)
+            # Those who waited for the same moment do not all come at once.
+            self.pause(left + random.uniform(0.0, 0.1 * left))
 
     def back_off(self, attempt: int) -> None:
-        """Waits after the failed attempt of this number, counted from 0."""
-        longest = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0**attempt)
-        self.pause(longest * random.uniform(0.5, 1.0))
+        """Waits after the failed attempt of this number, counted from 0: any time up to a bound that doubles."""
+        self.pause(random.uniform(0.0, min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0**attempt)))
 
     def pause(self, seconds: float) -> None:
         until = self._clock() + seconds
