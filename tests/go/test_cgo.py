@@ -17,7 +17,7 @@ from goctl.oci.elf import interpreter
 from goctl.plan.facts import ListingKey
 from goctl.testing import Host
 from goctl.values import Platform
-from tests.go.test_release import TASKS, Project
+from tests.go.project import TASKS, Project
 
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None or sys.platform != "linux", reason="needs gcc on Linux")
 needs_zig = pytest.mark.skipif(find_spec("ziglang") is None, reason="needs the ziglang package")
