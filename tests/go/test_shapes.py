@@ -45,9 +45,13 @@ class Shape(NamedTuple):
 
 
 BELOW_CMD = TOML + '[targets.app]\npackages = ["./cmd/..."]\n'
-PAGES = {"cmd/app/main.go": embedding("pages"), "cmd/app/pages/a.txt": "first", "cmd/app/pages/deep/b.txt": "second"}
+PAGES = {
+    "cmd/app/main.go": embedding("pages"),
+    "cmd/app/pages/a.txt": "page.first",
+    "cmd/app/pages/deep/b.txt": "page.second",
+}
 ALL = {**PAGES, "cmd/app/main.go": embedding("all:pages")}
-LINKED = {"cmd/app/main.go": importing("example.com/shop/text"), "real/text/text.go": says("before", "text")}
+LINKED = {"cmd/app/main.go": importing("example.com/shop/text"), "real/text/text.go": says("shape.before", "text")}
 
 
 def move(old: str, new: str) -> Change:
@@ -60,39 +64,39 @@ def becomes_file(name: str, text: str) -> Change:
 
 SHAPES: dict[str, Shape] = {
     "a linked source is edited": Shape(
-        {"cmd/app/main.go": MAIN, "real/text.go": says("before")},
-        edit("real/text.go", says("after")),
-        "after",
+        {"cmd/app/main.go": MAIN, "real/text.go": says("shape.before")},
+        edit("real/text.go", says("shape.after")),
+        "shape.after",
         {"cmd/app/text.go": "../../real/text.go"},
     ),
     "a linked source leads elsewhere": Shape(
-        {"cmd/app/main.go": MAIN, "real/text.go": says("before"), "real/next.go": says("after.")},
+        {"cmd/app/main.go": MAIN, "real/text.go": says("shape.before"), "real/next.go": says("shape.after")},
         lambda root: link(root / "cmd/app/text.go", "../../real/next.go"),
-        "after.",
+        "shape.after",
         {"cmd/app/text.go": "../../real/text.go"},
     ),
     "a linked package is edited": Shape(
-        LINKED, edit("real/text/text.go", says("after", "text")), "after", {"text": "real/text"}
+        LINKED, edit("real/text/text.go", says("shape.after", "text")), "shape.after", {"text": "real/text"}
     ),
     "a linked package gets a file": Shape(
-        LINKED, edit("real/text/more.go", says("after", "text")), "after", {"text": "real/text"}
+        LINKED, edit("real/text/more.go", says("shape.after", "text")), "shape.after", {"text": "real/text"}
     ),
     "a linked package leads elsewhere": Shape(
-        {**LINKED, "next/text/text.go": says("after.", "text")},
+        {**LINKED, "next/text/text.go": says("shape.after", "text")},
         lambda root: link(root / "text", "next/text"),
-        "after.",
+        "shape.after",
         {"text": "real/text"},
     ),
     "a program is named by a link": Shape(
-        {"real/app/main.go": MAIN, "real/app/text.go": says("before"), "cmd/README": ""},
-        edit("real/app/text.go", says("after")),
-        "after",
+        {"real/app/main.go": MAIN, "real/app/text.go": says("shape.before"), "cmd/README": ""},
+        edit("real/app/text.go", says("shape.after")),
+        "shape.after",
         {"cmd/app": "../real/app"},
     ),
     "a pattern begins with a link": Shape(
-        {"real/app/main.go": MAIN, "real/app/text.go": says("before")},
-        edit("real/app/more.go", says("after")),
-        "after",
+        {"real/app/main.go": MAIN, "real/app/text.go": says("shape.before")},
+        edit("real/app/more.go", says("shape.after")),
+        "shape.after",
         {"cmd": "real"},
         BELOW_CMD,
     ),
@@ -102,13 +106,17 @@ SHAPES: dict[str, Shape] = {
         toml=BELOW_CMD,
     ),
     "a source that is kept out leads nowhere": Shape(
-        {"cmd/app/main.go": MAIN, "cmd/app/text.go": says("before")},
-        edit("cmd/app/text.go", says("after")),
-        "after",
+        {"cmd/app/main.go": MAIN, "cmd/app/text.go": says("shape.before")},
+        edit("cmd/app/text.go", says("shape.after")),
+        "shape.after",
         {"cmd/app/text_windows.go": "../../gone/text.go"},
     ),
     "an embed pattern matches a new file": Shape(
-        {"cmd/app/main.go": embedding("*.txt pages/*.html"), "cmd/app/a.txt": "first", "cmd/app/pages/a.html": "second"},
+        {
+            "cmd/app/main.go": embedding("*.txt pages/*.html"),
+            "cmd/app/a.txt": "page.first",
+            "cmd/app/pages/a.html": "page.second",
+        },
         edit("cmd/app/pages/b.html", "page.after"),
         "page.after",
     ),
@@ -131,38 +139,43 @@ SHAPES: dict[str, Shape] = {
         {**PAGES, "cmd/app/pages/c/.hidden": "never"}, becomes_file("cmd/app/pages/c", "page.after"), "page.after"
     ),
     "an embedded folder's part becomes a module": Shape(
-        PAGES, edit("cmd/app/pages/deep/go.mod", "module example.com/deep\n"), lost="second"
+        PAGES, edit("cmd/app/pages/deep/go.mod", "module example.com/deep\n"), lost="page.second"
     ),
     "a constraint lets a file in": Shape(
-        {"cmd/app/main.go": MAIN, "cmd/app/text.go": "//go:build never\n\n" + says("after")},
-        edit("cmd/app/text.go", "//go:build linux && !never\n\n" + says("after")),
-        "after",
+        {"cmd/app/main.go": MAIN, "cmd/app/text.go": "//go:build never\n\n" + says("shape.after")},
+        edit("cmd/app/text.go", "//go:build linux && !never\n\n" + says("shape.after")),
+        "shape.after",
     ),
     "a constraint keeps a file out": Shape(
-        {"cmd/app/main.go": MAIN, "cmd/app/a.go": "//go:build never\n\n" + says("after"), "cmd/app/b.go": says("before")},
+        {
+            "cmd/app/main.go": MAIN,
+            "cmd/app/a.go": "//go:build never\n\n" + says("shape.after"),
+            "cmd/app/b.go": says("shape.before"),
+        },
         lambda root: (
-            edit("cmd/app/a.go", "//go:build !never\n\n" + says("after"))(root),
-            edit("cmd/app/b.go", "//go:build never\n\n" + says("before"))(root),
+            edit("cmd/app/a.go", "//go:build !never\n\n" + says("shape.after"))(root),
+            edit("cmd/app/b.go", "//go:build never\n\n" + says("shape.before"))(root),
         ),
-        "after",
+        "shape.after",
     ),
     "a file's name lets it in": Shape(
-        {"cmd/app/main.go": MAIN, "cmd/app/text_windows.go": says("after")},
+        {"cmd/app/main.go": MAIN, "cmd/app/text_windows.go": says("shape.after")},
         move("cmd/app/text_windows.go", "cmd/app/text_linux.go"),
-        "after",
+        "shape.after",
     ),
     "a kept-out file is edited": Shape(
-        {"cmd/app/main.go": MAIN, "cmd/app/text_windows.go": says("before")}, edit("cmd/app/text_windows.go", says("after"))
+        {"cmd/app/main.go": MAIN, "cmd/app/text_windows.go": says("shape.before")},
+        edit("cmd/app/text_windows.go", says("shape.after")),
     ),
     "a tag lets a file in": Shape(
-        {"cmd/app/main.go": MAIN, "cmd/app/text.go": "//go:build special\n\n" + says("after")},
+        {"cmd/app/main.go": MAIN, "cmd/app/text.go": "//go:build special\n\n" + says("shape.after")},
         edit("goctl.toml", TOML + APP + 'build-tags = ["special"]\n'),
-        "after",
+        "shape.after",
     ),
     "a program is let in": Shape(
-        {"cmd/app/main.go": MAIN, "cmd/other/main.go": "//go:build never\n\n" + says("after") + "\nfunc main() {}\n"},
-        edit("cmd/other/main.go", says("after") + "\nfunc main() {}\n"),
-        "after",
+        {"cmd/app/main.go": MAIN, "cmd/other/main.go": "//go:build never\n\n" + says("shape.after") + "\nfunc main() {}\n"},
+        edit("cmd/other/main.go", says("shape.after") + "\nfunc main() {}\n"),
+        "shape.after",
         toml=BELOW_CMD,
         program="dist/app/linux-amd64/other",
     ),
@@ -185,6 +198,14 @@ def test_a_change_that_is_easy_to_miss(name: str, tmp_path: Path) -> None:
     check_change(project, shape.change, shape.word, lost=shape.lost, program=shape.program)
 
 
+def test_a_module_between_a_package_and_what_it_embeds(tmp_path: Path) -> None:
+    files = {"cmd/app/main.go": embedding("pages/deep/b.txt"), "cmd/app/pages/deep/b.txt": "page"}
+    project = make(tmp_path, files)
+    project.invoke("release")
+    edit("cmd/app/pages/go.mod", "module example.com/pages\n")(tmp_path)
+    assert "in different module" in project.invoke("release", code=5)
+
+
 GENERATED = {
     "cmd/app/main.go": "//go:generate go run ../../gen\n\n" + MAIN,
     "gen/main.go": (
@@ -193,14 +214,14 @@ GENERATED = {
         '\tsource := "package main\\n\\nfunc init() { println(\\"" + string(text) + "\\") }\\n"\n'
         '\tos.WriteFile("text.go", []byte(source), 0o666)\n}\n'
     ),
-    "words.txt": "before",
+    "words.txt": "shape.before",
 }
 GENERATE = TOML + APP + '[go]\ngenerate = ["./cmd/..."]\n'
 
 
 def test_what_go_generate_writes_is_what_is_compiled(tmp_path: Path) -> None:
     project = make(tmp_path / "shop", GENERATED, GENERATE)
-    check_change(project, edit("words.txt", "after"), "after", generated=True)
+    check_change(project, edit("words.txt", "shape.after"), "shape.after", generated=True)
 
 
 def test_a_generator_that_fails_ends_the_release(tmp_path: Path) -> None:
@@ -210,14 +231,11 @@ def test_a_generator_that_fails_ends_the_release(tmp_path: Path) -> None:
     assert not (project.root / "dist").exists()
 
 
-def test_generating_is_asked_for_by_its_stage(tmp_path: Path) -> None:
+def test_without_the_stage_nothing_is_generated(tmp_path: Path) -> None:
     project = make(tmp_path / "shop", GENERATED, GENERATE + '[release]\nstages = ["mod", "build", "image", "push"]\n')
     project.invoke("release")
-    assert not holds(project, "before")
+    assert not holds(project, "shape.before")
     assert not (project.root / "cmd/app/text.go").exists()
-    assert "generate" in project.outcomes("generate")
-    project.invoke("release")
-    assert holds(project, "before")
 
 
 @pytest.mark.parametrize("name", ["a shop", "läden-店", "it's", "a,b;c=d", "$HOME", "100%"])
@@ -226,7 +244,11 @@ def test_a_folder_may_have_any_name(name: str, tmp_path: Path) -> None:
         pytest.skip("no name on Windows")
     project = make(
         tmp_path / name,
-        {"cmd/app/main.go": embedding('"a page.txt" ü.txt'), "cmd/app/a page.txt": "first", "cmd/app/ü.txt": "page.before"},
+        {
+            "cmd/app/main.go": embedding('"a page.txt" ü.txt'),
+            "cmd/app/a page.txt": "page.first",
+            "cmd/app/ü.txt": "page.before",
+        },
     )
     check_change(project, edit("cmd/app/ü.txt", "page.after"), "page.after")
 
@@ -236,7 +258,7 @@ def test_a_module_below_a_folder_of_an_odd_name(tmp_path: Path) -> None:
     write(tmp_path, {"my läden/go.mod": "module example.com/shop\n\ngo 1.24\n", "my läden/cmd/app/main.go": MAIN})
     project = make(tmp_path, {"README": ""}, toml)
     (tmp_path / "go.mod").unlink()
-    check_change(project, edit("my läden/cmd/app/text.go", says("after")), "after")
+    check_change(project, edit("my läden/cmd/app/text.go", says("shape.after")), "shape.after")
 
 
 def test_a_checkout_reached_by_a_link_is_the_same(tmp_path: Path) -> None:
@@ -246,18 +268,18 @@ def test_a_checkout_reached_by_a_link_is_the_same(tmp_path: Path) -> None:
     linked = type(project)(tmp_path / "linked")
     linked.invoke("release")
     assert done(linked.outcomes()) == set()
-    edit("cmd/app/text.go", says("after"))(tmp_path / "shop")
+    edit("cmd/app/text.go", says("shape.after"))(tmp_path / "shop")
     linked.invoke("release")
-    assert holds(project, "after")
+    assert holds(project, "shape.after")
     assert done(project.outcomes()) == set()
 
 
 def test_packages_with_one_base_name_in_two_targets(tmp_path: Path) -> None:
-    files = {f"{area}/tool/main.go": MAIN + f'\nfunc init() {{ println("{area}.before") }}\n' for area in ("one", "two")}
+    files = {f"{area}/tool/main.go": MAIN + f'\nfunc init() {{ println("shape.{area}") }}\n' for area in ("one", "two")}
     toml = TOML + "".join(f'[targets.{area}]\npackages = ["./{area}/tool"]\n' for area in ("one", "two"))
     project = make(tmp_path, files, toml)
-    check_change(project, edit("two/tool/text.go", says("two.after")), "two.after", program="dist/two/linux-amd64/tool")
-    assert holds(project, "one.before", "dist/one/linux-amd64/tool")
+    check_change(project, edit("two/tool/text.go", says("shape.after")), "shape.after", program="dist/two/linux-amd64/tool")
+    assert holds(project, "shape.one", "dist/one/linux-amd64/tool")
 
 
 def test_packages_with_one_base_name_in_one_target_are_refused(tmp_path: Path) -> None:
@@ -285,11 +307,11 @@ def test_names_that_differ_by_case_alone(tmp_path: Path) -> None:
 
 def test_a_main_package_of_tests_alone_is_no_program(tmp_path: Path) -> None:
     project = make(tmp_path, {"cmd/app/main.go": MAIN, "cmd/check/check_test.go": "package main\n"}, BELOW_CMD)
-    check_change(project, edit("cmd/app/text.go", says("after")), "after")
+    check_change(project, edit("cmd/app/text.go", says("shape.after")), "shape.after")
     check_change(
         project,
-        edit("cmd/check/main.go", says("more") + MAIN.removeprefix("package main\n")),
-        "more",
+        edit("cmd/check/main.go", says("shape.more") + MAIN.removeprefix("package main\n")),
+        "shape.more",
         program="dist/app/linux-amd64/check",
     )
     (tmp_path / "cmd/check/main.go").unlink()

@@ -116,7 +116,7 @@ def test_a_work_tree_beside_is_a_checkout_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_submodule_that_holds_a_replaced_module(tmp_path: Path) -> None:
-    write(tmp_path / "dep", {"go.mod": "module example.com/dep\n\ngo 1.24\n", "dep.go": says("before", "dep")})
+    write(tmp_path / "dep", {"go.mod": "module example.com/dep\n\ngo 1.24\n", "dep.go": says("shape.before", "dep")})
     git(tmp_path / "dep", "init", "--quiet", "--initial-branch=main")
     git(tmp_path / "dep", "add", ".")
     git(tmp_path / "dep", "commit", "--quiet", "--message", "dep")
@@ -133,12 +133,12 @@ def test_a_submodule_that_holds_a_replaced_module(tmp_path: Path) -> None:
     assert tags(project) == {"v2.0.0"}
     write(root, {"third/dep/notes.txt": "unknown to git\n"})
     assert "nothing to do" in project.invoke("release")
-    edit("third/dep/dep.go", says("after", "dep"))(root)
+    edit("third/dep/dep.go", says("shape.after", "dep"))(root)
     project.invoke("release")
     assert tags(project) == {"v2.0.0", "v2.0.0-dirty"}
-    assert holds(project, "after")
+    assert holds(project, "shape.after")
     # Another commit of the submodule than the one that was committed is a change too.
-    git(root / "third/dep", "commit", "--quiet", "--all", "--message", "after")
+    git(root / "third/dep", "commit", "--quiet", "--all", "--message", "shape.after")
     assert "nothing to do" in project.invoke("release")
     git(root, "commit", "--quiet", "--all", "--message", "newer dep")
     short = git(root, "rev-parse", "--short=7", "HEAD")
@@ -188,7 +188,7 @@ def hide_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_git_is_needed_where_nothing_asks_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = make(tmp_path / "shop", {"cmd/app/main.go": MAIN}, GIT_TOML)
     hide_git(tmp_path, monkeypatch)
-    check_change(project, edit("cmd/app/text.go", says("after")), "after")
+    check_change(project, edit("cmd/app/text.go", says("shape.after")), "shape.after")
 
 
 def test_a_stamp_without_a_checkout_leaves_out_what_nobody_knows(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def workspace(root: Path, toml: str = TOML + '[targets.app]\npackages = ["./app"
         "app/go.mod": "module example.com/app\n\ngo 1.24\n",
         "app/main.go": USES_DEP,
         "dep/go.mod": DEP_MOD,
-        "dep/dep.go": says("before", "dep"),
+        "dep/dep.go": says("shape.before", "dep"),
     }
     project = make(root, files, toml)
     (root / "go.mod").unlink()
@@ -37,15 +37,15 @@ def workspace(root: Path, toml: str = TOML + '[targets.app]\npackages = ["./app"
 
 
 WORKSPACE_CHANGES = {
-    "a package of the other module": {"dep/dep.go": says("after", "dep")},
+    "a package of the other module": {"dep/dep.go": says("shape.after", "dep")},
     "another folder for the other module": {
         "next/go.mod": DEP_MOD,
-        "next/dep.go": says("after", "dep"),
+        "next/dep.go": says("shape.after", "dep"),
         "go.work": "go 1.24\n\nuse (\n\t./app\n\t./next\n)\n",
     },
     "a replacement in go.work": {
         "next/go.mod": "module example.com/next\n\ngo 1.24\n",
-        "next/next.go": says("after", "next"),
+        "next/next.go": says("shape.after", "next"),
         "app/main.go": importing("example.com/dep", "example.com/next"),
         "app/go.mod": "module example.com/app\n\ngo 1.24\n\nrequire example.com/next v1.0.0\n",
         "go.work": "go 1.24\n\nuse (\n\t./app\n\t./dep\n)\n\nreplace example.com/next v1.0.0 => ./next\n",
@@ -55,21 +55,21 @@ WORKSPACE_CHANGES = {
 
 @pytest.mark.parametrize("name", WORKSPACE_CHANGES)
 def test_a_workspace_without_a_go_mod_of_its_own(name: str, tmp_path: Path) -> None:
-    check_change(workspace(tmp_path), lambda root: write(root, WORKSPACE_CHANGES[name]), "after")
+    check_change(workspace(tmp_path), lambda root: write(root, WORKSPACE_CHANGES[name]), "shape.after")
 
 
 @pytest.mark.parametrize("name", WORKSPACE_CHANGES)
 def test_a_module_of_a_workspace(name: str, tmp_path: Path) -> None:
     project = workspace(tmp_path, TOML + '[go]\ndirectory = "app"\n[targets.app]\npackages = ["."]\n')
-    check_change(project, lambda root: write(root, WORKSPACE_CHANGES[name]), "after")
+    check_change(project, lambda root: write(root, WORKSPACE_CHANGES[name]), "shape.after")
 
 
 def test_a_pattern_that_reaches_over_the_modules_of_a_workspace(tmp_path: Path) -> None:
     project = workspace(tmp_path, TOML + '[targets.app]\npackages = ["./..."]\n')
     check_change(
         project,
-        edit("dep/tool/main.go", says("after") + "\nfunc main() {}\n"),
-        "after",
+        edit("dep/tool/main.go", says("shape.after") + "\nfunc main() {}\n"),
+        "shape.after",
         program="dist/app/linux-amd64/tool",
     )
 
@@ -79,15 +79,17 @@ def test_a_workspace_that_comes_and_goes(tmp_path: Path) -> None:
         "shop/cmd/app/main.go": USES_DEP,
         "shop/go.mod": REPLACED.format("./own"),
         "shop/own/go.mod": DEP_MOD,
-        "shop/own/dep.go": says("before", "dep"),
+        "shop/own/dep.go": says("shape.before", "dep"),
         "dep/go.mod": DEP_MOD,
-        "dep/dep.go": says("after", "dep"),
+        "dep/dep.go": says("shape.after", "dep"),
     }
     write(tmp_path, files)
     project = make(tmp_path / "shop", {"go.mod": files["shop/go.mod"]})
     # Above the project's folder, where go looks for one.
-    check_change(project, lambda root: write(root.parent, {"go.work": "go 1.24\n\nuse (\n\t./shop\n\t./dep\n)\n"}), "after")
-    check_change(project, lambda root: (root.parent / "go.work").unlink(), "before")
+    check_change(
+        project, lambda root: write(root.parent, {"go.work": "go 1.24\n\nuse (\n\t./shop\n\t./dep\n)\n"}), "shape.after"
+    )
+    check_change(project, lambda root: (root.parent / "go.work").unlink(), "shape.before")
 
 
 @pytest.mark.parametrize("folder", ["../dep", "./own/dep", "../a folder/dep"])
@@ -100,12 +102,12 @@ def test_a_replaced_module(folder: str, changed: str, tmp_path: Path) -> None:
         {
             "go.mod": DEP_MOD,
             "dep.go": 'package dep\n\nimport _ "example.com/dep/sub"\n',
-            "sub/sub.go": says("before", "sub"),
+            "sub/sub.go": says("shape.before", "sub"),
         },
     )
     project = make(root, {"go.mod": REPLACED.format(quoted), "cmd/app/main.go": USES_DEP})
     if changed.endswith(".go"):
-        check_change(project, lambda root: write(root / folder, {changed: says("after", "dep")}), "after")
+        check_change(project, lambda root: write(root / folder, {changed: says("shape.after", "dep")}), "shape.after")
         return
     project.invoke("release")
     # A module of its own is cut off from the one above.
@@ -114,10 +116,10 @@ def test_a_replaced_module(folder: str, changed: str, tmp_path: Path) -> None:
 
 
 def test_a_linked_replacement(tmp_path: Path) -> None:
-    write(tmp_path, {"dep/go.mod": DEP_MOD, "dep/dep.go": says("before", "dep")})
+    write(tmp_path, {"dep/go.mod": DEP_MOD, "dep/dep.go": says("shape.before", "dep")})
     link(tmp_path / "shop" / "own", "../dep")
     project = make(tmp_path / "shop", {"go.mod": REPLACED.format("./own"), "cmd/app/main.go": USES_DEP})
-    check_change(project, lambda root: write(root.parent, {"dep/dep.go": says("after", "dep")}), "after")
+    check_change(project, lambda root: write(root.parent, {"dep/dep.go": says("shape.after", "dep")}), "shape.after")
 
 
 def test_a_module_below_the_root(tmp_path: Path) -> None:
@@ -128,21 +130,21 @@ def test_a_module_below_the_root(tmp_path: Path) -> None:
     }
     project = make(tmp_path, files, TOML + '[go]\ndirectory = "services/api"\n' + APP)
     (tmp_path / "go.mod").unlink()
-    check_change(project, edit("services/api/cmd/app/text.go", says("after")), "after")
+    check_change(project, edit("services/api/cmd/app/text.go", says("shape.after")), "shape.after")
 
 
 def test_modules_below_are_not_of_the_one_above(tmp_path: Path) -> None:
     files = {"cmd/app/main.go": MAIN, "tools/go.mod": "module example.com/tools\n\ngo 1.24\n", "tools/cmd/x/main.go": MAIN}
     toml = TOML + '[targets.app]\npackages = ["./..."]\n'
     project = make(tmp_path, files, toml)
-    check_change(project, edit("tools/cmd/x/main.go", says("other") + "\nfunc main() {}\n"))
-    check_change(project, lambda root: (root / "tools/go.mod").unlink(), "other", program="dist/app/linux-amd64/x")
-    check_change(project, edit("cmd/app/text.go", says("after")), "after")
+    check_change(project, edit("tools/cmd/x/main.go", says("shape.other") + "\nfunc main() {}\n"))
+    check_change(project, lambda root: (root / "tools/go.mod").unlink(), "shape.other", program="dist/app/linux-amd64/x")
+    check_change(project, edit("cmd/app/text.go", says("shape.after")), "shape.after")
 
 
 def vendored(root: Path) -> Project:
     """A project whose vendor folder holds a module that came from a folder beside it."""
-    write(root.parent, {"dep/go.mod": DEP_MOD, "dep/dep.go": says("before", "dep")})
+    write(root.parent, {"dep/go.mod": DEP_MOD, "dep/dep.go": says("shape.before", "dep")})
     project = make(root, {"go.mod": REPLACED.format("../dep"), "cmd/app/main.go": USES_DEP})
     go(root, "mod", "vendor")
     return project
@@ -152,46 +154,50 @@ def vendored(root: Path) -> Project:
 def test_vendored_packages_are_those_of_vendor(env: dict[str, str], tmp_path: Path) -> None:
     project = vendored(tmp_path / "shop")
     shutil.rmtree(tmp_path / "dep")
-    check_change(project, edit("vendor/example.com/dep/dep.go", says("after", "dep")), "after", **env)
+    check_change(project, edit("vendor/example.com/dep/dep.go", says("shape.after", "dep")), "shape.after", **env)
 
 
 def test_a_vendored_package_gets_a_file(tmp_path: Path) -> None:
-    check_change(vendored(tmp_path / "shop"), edit("vendor/example.com/dep/more.go", says("after", "dep")), "after")
+    check_change(
+        vendored(tmp_path / "shop"), edit("vendor/example.com/dep/more.go", says("shape.after", "dep")), "shape.after"
+    )
 
 
 def test_what_is_vendored_is_not_what_it_came_from(tmp_path: Path) -> None:
     project = vendored(tmp_path / "shop")
-    check_change(project, lambda root: write(root.parent, {"dep/dep.go": says("after", "dep")}))
-    check_change(project, lambda root: shutil.rmtree(root / "vendor"), "after")
+    check_change(project, lambda root: write(root.parent, {"dep/dep.go": says("shape.after", "dep")}))
+    check_change(project, lambda root: shutil.rmtree(root / "vendor"), "shape.after")
 
 
 def test_a_vendor_folder_that_comes(tmp_path: Path) -> None:
-    write(tmp_path, {"dep/go.mod": DEP_MOD, "dep/dep.go": says("before", "dep")})
+    write(tmp_path, {"dep/go.mod": DEP_MOD, "dep/dep.go": says("shape.before", "dep")})
     project = make(tmp_path / "shop", {"go.mod": REPLACED.format("../dep"), "cmd/app/main.go": USES_DEP})
 
     def vendor(root: Path) -> None:
         go(root, "mod", "vendor")
-        edit("vendor/example.com/dep/dep.go", says("after", "dep"))(root)
+        edit("vendor/example.com/dep/dep.go", says("shape.after", "dep"))(root)
 
-    check_change(project, vendor, "after")
+    check_change(project, vendor, "shape.after")
 
 
 def test_mod_mod_leaves_vendor_alone(tmp_path: Path) -> None:
     project = vendored(tmp_path / "shop")
-    check_change(project, edit("vendor/example.com/dep/dep.go", says("after", "dep")), GOFLAGS="-mod=mod")
+    check_change(project, edit("vendor/example.com/dep/dep.go", says("shape.after", "dep")), GOFLAGS="-mod=mod")
     project.invoke("release")
-    assert holds(project, "after")
+    assert holds(project, "shape.after")
 
 
 def test_a_vendored_workspace(tmp_path: Path) -> None:
     project = workspace(tmp_path)
-    write(tmp_path, {"third/go.mod": "module example.com/third\n\ngo 1.24\n", "third/third.go": says("before.3", "third")})
+    write(
+        tmp_path, {"third/go.mod": "module example.com/third\n\ngo 1.24\n", "third/third.go": says("shape.third", "third")}
+    )
     edit(
         "dep/dep.go", importing("example.com/third").replace("package main", "package dep").replace("func main() {}\n", "")
     )(tmp_path)
     edit("dep/go.mod", DEP_MOD + "\nrequire example.com/third v1.0.0\n\nreplace example.com/third => ../third\n")(tmp_path)
     go(tmp_path, "work", "vendor")
-    check_change(project, edit("vendor/example.com/third/third.go", says("after", "third")), "after")
+    check_change(project, edit("vendor/example.com/third/third.go", says("shape.after", "third")), "shape.after")
 
 
 def test_a_go_mod_with_a_new_language_version(tmp_path: Path) -> None:

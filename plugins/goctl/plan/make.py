@@ -7,11 +7,12 @@ it), image steps, an index step each, and a push step for each registry.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from goctl.config.model import Config, Image, Target
+from goctl.errors import ConfigError
 from goctl.plan import keys
 from goctl.plan.facts import Facts, ListingKey, Main, Toolchain
 from goctl.plan.images import image_step, index_step, wants_image
@@ -119,6 +120,7 @@ class _Builder:
                 self.compiles[slot] = step
                 if step not in steps:
                     steps.append(step)
+        _check_names(name, steps)
         return steps
 
     def _mains(self, target: Target, platform: Platform, pattern: str) -> tuple[Main, ...]:
@@ -184,6 +186,19 @@ class _Builder:
                     repository=names.fill(image.repository or name),
                     tags=tags,
                 )
+            )
+
+
+def _check_names(target: str, steps: Sequence[CompileStep]) -> None:
+    """Raises ConfigError where a pattern found two programs of one name: both would be the same file, in dist/ and in the
+    image. Names are compared as a case-insensitive disk would."""
+    programs: dict[str, str] = {}
+    for step in steps:
+        other = programs.setdefault(step.file_name.lower(), step.import_path)
+        if other != step.import_path:
+            raise ConfigError(
+                f"targets.{target}: {other} and {step.import_path} would both be called {step.file_name!r}",
+                hint="put them into two targets, or rename one folder",
             )
 
 

@@ -33,7 +33,8 @@ def gather(session: Session, chosen: Chosen) -> Facts:
     with ThreadPoolExecutor(1) as pool:
         asked: Future[Git | None] | None = None
         if git.needs_git(session.config, wanted):
-            asked = pool.submit(git.look, session.root, session.config.project.tag_prefix)
+            tell = session.emit if session.config.project.version == "git" and "version" in wanted else None
+            asked = pool.submit(git.look, session.root, session.config.project.tag_prefix, tell)
         toolchain, listings = _go(session, chosen)
         cgo = _cgo(session, listings or {})
         assets = _assets(session, chosen)

@@ -9,6 +9,7 @@ from pathlib import Path
 from goctl.config.model import Config, Image
 from goctl.config.template import names
 from goctl.errors import ConfigError, ToolchainError
+from goctl.events import Emit, Notice
 from goctl.plan.facts import Git
 from goctl.system.files import inside
 from goctl.system.process import Completed, run
@@ -36,10 +37,11 @@ def needs_git(config: Config, wanted: frozenset[str]) -> bool:
     )
 
 
-def look(root: Path, prefix: str = "") -> Git | None:
+def look(root: Path, prefix: str = "", tell: Emit | None = None) -> Git | None:
     """What git says of the checkout `root` is in; None without git, without a checkout, or without a commit.
 
-    Only tags that begin with `prefix` count, and are told without it.
+    Only tags that begin with `prefix` count, and are told without it. `tell` hears of a clone that is too shallow for a
+    version. Raises ConfigError where git trusts nothing in a folder that belongs to another user.
     """
     log = ("log", "-1", "--no-show-signature", "--format=%H%x00%ct%x00%D")
     match = ("--match", re.sub(r"([*?\[\\])", r"\\\1", prefix) + "*") if prefix else ()
@@ -48,7 +50,10 @@ def look(root: Path, prefix: str = "") -> Git | None:
     status = ("status", "--porcelain", "--untracked-files=no")
     with ThreadPoolExecutor(3) as pool:
         commit, described, changes = pool.map(lambda args: _git(root, *args), (log, describe, status))
-    if commit is None or commit.code != 0:
+    if commit is None:
+        return None
+    if commit.code != 0:
+        _refuse_distrust(commit.errors)
         return None
     sha, date, names = commit.text.strip().split("\0")
     text = described.text.strip() if described is not None and described.code == 0 else ""
@@ -56,9 +61,26 @@ def look(root: Path, prefix: str = "") -> Git | None:
     if not text or sha.startswith(text):
         # No tag is reachable (or the clone is too shallow to tell): a version that sorts before every release.
         text = f"{prefix}v0.0.0-{sha[:7]}"
+        if tell is not None and _is_shallow(root):
+            tell(Notice("the clone is shallow, and holds no tag to take the version from", hint=_DEEPEN))
     text += "-dirty" if dirty else ""
     branch = next((name.removeprefix("HEAD -> ") for name in names.split(", ") if name.startswith("HEAD -> ")), "HEAD")
     return Git(sha=sha, short=sha[:7], branch=branch, describe=text.removeprefix(prefix), date=int(date), dirty=dirty)
+
+
+_DEEPEN = "`git fetch --unshallow --tags`; in CI, have the whole history checked out (for GitHub's checkout: fetch-depth: 0)"
+
+
+def _is_shallow(root: Path) -> bool:
+    said = _git(root, "rev-parse", "--is-shallow-repository")
+    return said is not None and said.text.strip() == "true"
+
+
+def _refuse_distrust(errors: str) -> None:
+    """Git refuses to look into folders of other users, as a checkout that was mounted into a container is one."""
+    match = re.search(r"git config --global --add safe\.directory \S.*", errors)
+    if match is not None:
+        raise ConfigError("git does not trust this checkout: it belongs to another user", hint=f"run `{match[0].strip()}`")
 
 
 def _git(root: Path, *args: str) -> Completed | None:
