@@ -64,14 +64,18 @@ def test_a_module_of_a_workspace(name: str, tmp_path: Path) -> None:
     check_change(project, lambda root: write(root, WORKSPACE_CHANGES[name]), "shape.after")
 
 
-def test_a_pattern_that_reaches_over_the_modules_of_a_workspace(tmp_path: Path) -> None:
-    project = workspace(tmp_path, TOML + '[targets.app]\npackages = ["./..."]\n')
+@pytest.mark.parametrize("pattern", ["./dep/...", "example.com/dep/..."])
+def test_a_pattern_begins_in_a_module_of_the_workspace(pattern: str, tmp_path: Path) -> None:
+    project = workspace(tmp_path, TOML + f'[targets.app]\npackages = ["./app/...", "{pattern}"]\n')
+    write(tmp_path, {"dep/cmd/first/main.go": MAIN})
     check_change(
         project,
-        edit("dep/tool/main.go", says("shape.after") + "\nfunc main() {}\n"),
+        edit("dep/cmd/tool/main.go", says("shape.after") + "\nfunc main() {}\n"),
         "shape.after",
         program="dist/app/linux-amd64/tool",
     )
+    edit("goctl.toml", TOML + '[targets.app]\npackages = ["./..."]\n')(tmp_path)
+    assert "as ./MODULE/..." in project.invoke("release", code=5)
 
 
 def test_a_workspace_that_comes_and_goes(tmp_path: Path) -> None:

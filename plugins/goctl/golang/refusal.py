@@ -25,7 +25,10 @@ _HINTS = (
     ("one of the workspace modules", _WORKSPACE),
     ("does not contain package", _WORKSPACE),
     ("does not contain main module", _WORKSPACE),
-    ("does not contain modules listed in go.work", _WORKSPACE),
+    (
+        "does not contain modules listed in go.work",
+        "patterns begin in a module of go.work, as ./MODULE/...; `go work use DIR` takes one in that lacks",
+    ),
     (
         "cannot load module",
         "go.work names a folder without a module: `git submodule update --init`, or `go work edit -dropuse DIR`",
