@@ -168,6 +168,18 @@ def test_zig_reaches_other_platforms(tmp_path: Path) -> None:
 
 
 @needs_zig
+@pytest.mark.slow
+@pytest.mark.parametrize("imports", ["net", "os/user", "strings"])
+def test_zig_links_programs_whose_only_c_code_is_gos_own(imports: str, tmp_path: Path) -> None:
+    made = project(tmp_path, '"zig"', "linux/amd64", "linux/arm/v7", image='{ base = "scratch" }')
+    made.edit("cmd/sum/main.go", lambda _: f'package main\n\nimport _ "{imports}"\n\nfunc main() {{ println("alone") }}\n')
+    made.invoke("release")
+    assert interpreter(made.root / "dist/sum/linux-arm-v7/sum") == interpreter(made.root / "dist/sum/linux-amd64/sum") == ""
+    if sys.platform == "linux" and os.uname().machine == "x86_64":
+        assert said(made) == "alone\n"
+
+
+@needs_zig
 def test_zig_says_what_it_does_not_make(tmp_path: Path) -> None:
     words = project(tmp_path, '"zig"', "darwin/arm64").invoke("build", code=4)
     assert 'cgo = "zig" makes no programs for darwin/arm64' in words

@@ -224,6 +224,10 @@ def _go_flags(target: Target, names: Names) -> tuple[str, ...]:
     flags = []
     if target.build_tags:
         flags.append("-tags=" + ",".join(sorted(set(target.build_tags))))
-    if target.ldflags:
-        flags.append("-ldflags=" + " ".join(names.fill_ldflag(flag) for flag in target.ldflags))
+    ldflags = [names.fill_ldflag(flag) for flag in target.ldflags]
+    if target.cgo == "zig" and not any("-linkmode" in flag for flag in ldflags):
+        # Go's own linker takes programs whose only C code is that of the standard library (net, os/user) for dynamic ones.
+        ldflags.insert(0, "-linkmode=external")
+    if ldflags:
+        flags.append("-ldflags=" + " ".join(ldflags))
     return (*flags, *target.flags)
