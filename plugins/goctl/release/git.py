@@ -46,8 +46,9 @@ def look(root: Path, prefix: str = "", tell: Emit | None = None) -> Git | None:
     log = ("log", "-1", "--no-show-signature", "--format=%H%x00%ct%x00%D")
     match = ("--match", re.sub(r"([*?\[\\])", r"\\\1", prefix) + "*") if prefix else ()
     describe = ("describe", "--tags", "--always", "--abbrev=7", *match)
-    # Not `describe --dirty`, which writes to the index whatever it is told of locks.
-    status = ("status", "--porcelain", "--untracked-files=no")
+    # Not `describe --dirty`, which writes to the index whatever it is told of locks. In a workspace go itself, list and build
+    # included, adds checksums to go.work.sum: that alters no program, and does not make a release another one.
+    status = ("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude,glob)**/go.work.sum")
     with ThreadPoolExecutor(3) as pool:
         commit, described, changes = pool.map(lambda args: _git(root, *args), (log, describe, status))
     if commit is None:
