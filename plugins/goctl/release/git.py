@@ -46,8 +46,8 @@ def look(root: Path, prefix: str = "", tell: Emit | None = None) -> Git | None:
     log = ("log", "-1", "--no-show-signature", "--format=%H%x00%ct%x00%D")
     match = ("--match", re.sub(r"([*?\[\\])", r"\\\1", prefix) + "*") if prefix else ()
     describe = ("describe", "--tags", "--always", "--abbrev=7", *match)
-    # Not `describe --dirty`, which writes to the index whatever it is told of locks. In a workspace go itself, list and build
-    # included, adds checksums to go.work.sum: that alters no program, and does not make a release another one.
+    # Not `describe --dirty`, which writes to the index whatever it is told of locks. In a workspace every go command may add
+    # checksums to go.work.sum, go list too: that alters no program, and makes no other version of it.
     status = ("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude,glob)**/go.work.sum")
     with ThreadPoolExecutor(3) as pool:
         commit, described, changes = pool.map(lambda args: _git(root, *args), (log, describe, status))
