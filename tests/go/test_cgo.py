@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from goctl.config.model import Config, Target
 from goctl.errors import ModuleError, ToolchainError
 from goctl.golang import cgo
 from goctl.oci.elf import interpreter
-from goctl.plan.facts import ListingKey
+from goctl.plan.facts import Facts, ListingKey, Toolchain
+from goctl.plan.make import make
+from goctl.plan.model import CompileStep
 from goctl.testing import Host
 from goctl.values import Platform
 from tests.go.project import TASKS, Project
@@ -177,6 +180,23 @@ def test_zig_links_programs_whose_only_c_code_is_gos_own(imports: str, tmp_path:
     assert interpreter(made.root / "dist/sum/linux-arm-v7/sum") == interpreter(made.root / "dist/sum/linux-amd64/sum") == ""
     if sys.platform == "linux" and os.uname().machine == "x86_64":
         assert said(made) == "alone\n"
+
+
+@pytest.mark.parametrize(
+    ("ldflags", "goflags", "expected"),
+    [
+        ((), "", "-linkmode=external"),
+        (("-s", "-w"), "-ldflags=-X=a.b=c", "-linkmode=external -s -w"),
+        ((), "-ldflags=-w -ldflags=-s", "-linkmode=external -s"),
+        (("-linkmode=internal",), "", "-linkmode=internal"),
+    ],
+)
+def test_zig_links_and_flags_of_the_linker_are_kept(ldflags: tuple[str, ...], goflags: str, expected: str) -> None:
+    config = Config(targets={"a": Target(packages=("./a",), cgo="zig", ldflags=ldflags, image=False)})
+    facts = Facts(toolchain=Toolchain("go", "PATH", "go1.26.8", "/go", tuple(goflags.split())))
+    step = make(config, facts, {"a": (Platform.parse("linux/amd64"),)}).steps[0]
+    assert isinstance(step, CompileStep)
+    assert step.flags == (f"-ldflags={expected}",)
 
 
 @needs_zig

@@ -104,7 +104,7 @@ class _Builder:
 
     def _compile(self, name: str, target: Target, platform: Platform) -> list[CompileStep]:
         env = _environment(self.config, target, platform)
-        flags = _go_flags(target, Names(self.facts, target=name, platform=platform))
+        flags = _go_flags(target, Names(self.facts, target=name, platform=platform), self.facts.toolchain)
         key = listing_key(self.config, target, platform)
         told = (*flags, *(f"{k}={v}" for k, v in env), *(("cgo", key.cgo) if key.cgo else ()))
         group = keys.combine("group", target.engine, str(platform), *told).hex[:16]
@@ -220,14 +220,20 @@ def program_name(import_path: str) -> str:
     return elements[-1]
 
 
-def _go_flags(target: Target, names: Names) -> tuple[str, ...]:
+def _go_flags(target: Target, names: Names, toolchain: Toolchain | None) -> tuple[str, ...]:
     flags = []
     if target.build_tags:
         flags.append("-tags=" + ",".join(sorted(set(target.build_tags))))
     ldflags = [names.fill_ldflag(flag) for flag in target.ldflags]
     if target.cgo == "zig" and not any("-linkmode" in flag for flag in ldflags):
         # Go's own linker takes programs whose only C code is that of the standard library (net, os/user) for dynamic ones.
-        ldflags.insert(0, "-linkmode=external")
+        ldflags = ["-linkmode=external", *(ldflags or _given_ldflags(toolchain))]
     if ldflags:
         flags.append("-ldflags=" + " ".join(ldflags))
     return (*flags, *target.flags)
+
+
+def _given_ldflags(toolchain: Toolchain | None) -> list[str]:
+    """The linker's flags in GOFLAGS, which those on a command line replace."""
+    flags = toolchain.flags if toolchain is not None else ()
+    return [flag.partition("=")[2] for flag in flags if re.match(r"--?ldflags=-", flag)][-1:]
