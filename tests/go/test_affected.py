@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.go.conftest import FILES, write
-from tests.go.test_release import TASKS, Project
+from tests.go.project import TASKS, Project
 
 TOML = """[project]
 name = "shop"

@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from goctl.config.model import Config, Target
 from goctl.errors import ModuleError, ToolchainError
 from goctl.golang import cgo
 from goctl.oci.elf import interpreter
-from goctl.plan.facts import ListingKey
+from goctl.plan.facts import Facts, ListingKey, Toolchain
+from goctl.plan.make import make
+from goctl.plan.model import CompileStep
 from goctl.testing import Host
 from goctl.values import Platform
-from tests.go.test_release import TASKS, Project
+from tests.go.project import TASKS, Project
 
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None or sys.platform != "linux", reason="needs gcc on Linux")
 needs_zig = pytest.mark.skipif(find_spec("ziglang") is None, reason="needs the ziglang package")
@@ -165,6 +168,35 @@ def test_zig_reaches_other_platforms(tmp_path: Path) -> None:
         assert (head[:4], int.from_bytes(head[18:20], "little")) == (b"\x7fELF", machine)
     assert (made.root / "dist/sum/windows-amd64/sum.exe").read_bytes()[:2] == b"MZ"
     assert "nothing to do" in made.invoke("release")
+
+
+@needs_zig
+@pytest.mark.slow
+@pytest.mark.parametrize("imports", ["net", "os/user", "strings"])
+def test_zig_links_programs_whose_only_c_code_is_gos_own(imports: str, tmp_path: Path) -> None:
+    made = project(tmp_path, '"zig"', "linux/amd64", "linux/arm/v7", image='{ base = "scratch" }')
+    made.edit("cmd/sum/main.go", lambda _: f'package main\n\nimport _ "{imports}"\n\nfunc main() {{ println("alone") }}\n')
+    made.invoke("release")
+    assert interpreter(made.root / "dist/sum/linux-arm-v7/sum") == interpreter(made.root / "dist/sum/linux-amd64/sum") == ""
+    if sys.platform == "linux" and os.uname().machine == "x86_64":
+        assert said(made) == "alone\n"
+
+
+@pytest.mark.parametrize(
+    ("ldflags", "goflags", "expected"),
+    [
+        ((), "", "-linkmode=external"),
+        (("-s", "-w"), "-ldflags=-X=a.b=c", "-linkmode=external -s -w"),
+        ((), "-ldflags=-w -ldflags=-s", "-linkmode=external -s"),
+        (("-linkmode=internal",), "", "-linkmode=internal"),
+    ],
+)
+def test_zig_links_and_flags_of_the_linker_are_kept(ldflags: tuple[str, ...], goflags: str, expected: str) -> None:
+    config = Config(targets={"a": Target(packages=("./a",), cgo="zig", ldflags=ldflags, image=False)})
+    facts = Facts(toolchain=Toolchain("go", "PATH", "go1.26.8", "/go", tuple(goflags.split())))
+    step = make(config, facts, {"a": (Platform.parse("linux/amd64"),)}).steps[0]
+    assert isinstance(step, CompileStep)
+    assert step.flags == (f"-ldflags={expected}",)
 
 
 @needs_zig

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import tomli
 
-from tests.go.test_release import TASKS, Project
+from tests.go.project import TASKS, Project
 
 PLUGIN = Path(__file__).resolve().parents[2] / "plugins" / "goctl-prebuilt"
 TOML = """[project]

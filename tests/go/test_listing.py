@@ -211,6 +211,23 @@ def test_a_damaged_record_is_only_made_again(host: Any) -> None:
     assert digests(host) == before
 
 
+@pytest.mark.parametrize("often", [1, snapshot.ATTEMPTS])
+def test_what_goes_while_it_is_listed_is_listed_anew(host: Any, often: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, left = snapshot.list_packages, [FileNotFoundError("gone")] * often
+
+    def going(*args: Any) -> object:
+        if left:
+            raise left.pop()
+        return real(*args)
+
+    monkeypatch.setattr(snapshot, "list_packages", going)
+    if often < snapshot.ATTEMPTS:
+        assert digests(host)
+        return
+    with pytest.raises(ModuleError, match="being edited while they are listed"):
+        digests(host)
+
+
 def test_changed_since_listing_names_the_file(host: Any) -> None:
     digests(host)
     assert snapshot.changed_since_listing(host) == []

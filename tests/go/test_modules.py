@@ -249,6 +249,22 @@ def test_a_workspace_without_a_go_mod_of_its_own(shop: GoHost, tmp_path: Path, m
     modules.setup(shop)
 
 
+def test_checksums_that_go_adds_to_a_workspace_make_no_version_dirty(shop: GoHost) -> None:
+    from goctl.release import git as checkout
+    from tests.unit.test_git import run as git
+
+    workspace(shop)
+    write(shop.root, {"go.work.sum": ""})
+    git(shop.root, "init", "--quiet")
+    git(shop.root, "add", ".")
+    git(shop.root, "commit", "--quiet", "--message", "one")
+    modules.setup(shop)
+    assert git(shop.root, "status", "--porcelain", "--untracked-files=no") == "M go.work.sum"
+    found = checkout.look(shop.root)
+    assert found is not None
+    assert not found.dirty
+
+
 def test_a_workspaces_module_alone_is_set_up_in_the_workspace(shop: GoHost) -> None:
     workspace(shop)
     shop.module = shop.root / "api"

@@ -11,13 +11,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from goctl.contracts import Image, Index
 from goctl.testing import Host, Registry, make_base
 from goctl.values import Descriptor, Digest, Platform
+from tests.go.project import TASKS, Project, done
 
 TOML = """schema = 1
 [project]
@@ -33,37 +33,6 @@ ldflags = ["-s", "-w"]
 [publish]
 tags = ["{version}", "latest"]
 """
-TASKS = 'from goctl import namespace\n\nns = namespace("goctl.toml")\n'
-
-
-class Project:
-    """A checkout that tests release."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def invoke(self, *args: str, code: int = 0, **env: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "invoke", *args], cwd=self.root, capture_output=True, text=True, env={**os.environ, **env}
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr, done.stderr
-        return done.stdout + done.stderr
-
-    def events(self, *args: str, code: int = 0) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.invoke(*args, "--json", code=code).splitlines()]
-
-    def outcomes(self, *args: str) -> dict[str, str]:
-        """How each step ended."""
-        return {e["step"]: e["outcome"] for e in self.events(*(args or ("release",))) if e["event"] == "step-finished"}
-
-    def digests(self) -> dict[str, str]:
-        index = json.loads((self.root / "dist/images/index.json").read_bytes())
-        return {m["annotations"]["org.opencontainers.image.ref.name"]: m["digest"] for m in index["manifests"]}
-
-    def edit(self, name: str, change: Callable[[str], str]) -> None:
-        path = self.root / name
-        path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +53,6 @@ def project(released: Path, tmp_path: Path) -> Project:
     made = Project(root)
     made.invoke("release")
     return made
-
-
-def done(outcomes: dict[str, str]) -> set[str]:
-    return {step for step, outcome in outcomes.items() if outcome == "done"}
 
 
 def test_a_release_leaves_programs_and_an_image_layout(project: Project) -> None:

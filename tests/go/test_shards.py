@@ -11,7 +11,7 @@ import pytest
 
 from goctl.testing import Registry
 from tests.go.conftest import FILES, write
-from tests.go.test_release import TASKS, Project
+from tests.go.project import TASKS, Project
 
 TOML = """[project]
 name = "shop"

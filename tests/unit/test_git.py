@@ -77,6 +77,21 @@ def test_a_tag_is_the_version(checkout: Path, tag: str) -> None:
     assert looked(checkout).describe == f"{tag}-1-g{sha[:7]}"
 
 
+def test_checksums_that_go_adds_in_a_workspace_make_nothing_dirty(checkout: Path) -> None:
+    for name in ("go.work.sum", "below/go.work.sum", "go.sum"):
+        (checkout / name).parent.mkdir(exist_ok=True)
+        (checkout / name).write_text("a\n")
+    run(checkout, "add", ".")
+    commit(checkout)
+    for name in ("go.work.sum", "below/go.work.sum"):
+        (checkout / name).write_text("a\nb\n")
+    assert not looked(checkout).dirty
+    assert not looked(checkout / "below").dirty
+    (checkout / "go.sum").write_text("a\nb\n")
+    assert looked(checkout).dirty
+    assert looked(checkout / "below").dirty
+
+
 def test_a_detached_head_has_no_branch(checkout: Path) -> None:
     run(checkout, "checkout", "--quiet", commit(checkout))
     assert looked(checkout).branch == "HEAD"

@@ -86,6 +86,11 @@ class Package(msgspec.Struct, rename="pascal"):
         return [*sources, *self.s_files, *self.swig_files, *self.swig_cxx_files, *self.syso_files, *self.embed_files]
 
     @property
+    def is_program(self) -> bool:
+        """Whether go build makes a program of it: a package of tests alone has nothing to build."""
+        return self.name == "main" and bool(self.go_files or self.cgo_files)
+
+    @property
     def ignored(self) -> list[str]:
         """Names of sources that a build constraint or the name keeps out: an edit may bring them in."""
         return [name for name in (*self.ignored_go_files, *self.ignored_other_files) if not name.endswith("_test.go")]
@@ -218,7 +223,7 @@ def _digest(
             _module_text(package, sums),
             [package.default_godebug, *package.embed_patterns],
         )
-        if package.name == "main" and not package.dep_only:
+        if package.is_program and not package.dep_only:
             for pattern in package.match:
                 mains.setdefault(pattern, []).append(package.import_path)
     empty = [pattern for pattern in patterns if not mains[pattern]]

@@ -25,12 +25,24 @@ _HINTS = (
     ("one of the workspace modules", _WORKSPACE),
     ("does not contain package", _WORKSPACE),
     ("does not contain main module", _WORKSPACE),
-    ("does not contain modules listed in go.work", _WORKSPACE),
+    (
+        "does not contain modules listed in go.work",
+        "patterns begin in a module of go.work, as ./MODULE/...; `go work use DIR` takes one in that lacks",
+    ),
     (
         "cannot load module",
-        "go.work names a folder that is not there: `go work edit -dropuse DIR`, or check out what is missing",
+        "go.work names a folder without a module: `git submodule update --init`, or `go work edit -dropuse DIR`",
     ),
     ("replacement directory", "a `replace` line leads to a folder that is not there: check it out there, or drop the line"),
+    (
+        "(replaced by ",
+        "a `replace` line leads to a folder without a module: `git submodule update --init`, or mend the line",
+    ),
+    ("case-insensitive import collision", "go builds no two packages whose paths differ by case alone: rename one folder"),
+    (
+        "case-insensitive file name collision",
+        "names of a package's files may not differ by case alone: rename one",
+    ),
     (
         "conflicting replacements",
         "the modules of the workspace replace a module differently: put one `replace` into go.work",

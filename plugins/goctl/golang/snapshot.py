@@ -173,11 +173,15 @@ def _list(
     for _ in range(ATTEMPTS if write else 1):
         at = tick(host) if write else 0
         hasher = Hasher(known)
-        graphs = _graphs(host, patterns, hasher)
-        listings = {**recorded, **dict(zip(missing, (graph.listing for graph in graphs), strict=True))}
-        if not write:
-            break
-        made = _snapshot(host, context, base, graphs, patterns, hasher, listings, at)
+        try:
+            graphs = _graphs(host, patterns, hasher)
+            listings = {**recorded, **dict(zip(missing, (graph.listing for graph in graphs), strict=True))}
+            if not write:
+                break
+            made = _snapshot(host, context, base, graphs, patterns, hasher, listings, at)
+        except FileNotFoundError:
+            # Something that was listed has gone since.
+            continue
         if not _moved(made, known, at):
             keep(host, made)
             for graph in graphs:
@@ -231,11 +235,12 @@ def _snapshot(
     for folder, kind in watched.items():
         stat = stat_of(folder)
         folders[folder] = (stat, kind, watch.names_digest(folder, kind, ignored), is_settled(stat, at))
-    for package in local:
-        for name in package.ignored:
-            hasher.hash(os.path.join(package.dir, name))
-    for path in watch.loose_sources(watched, local):
-        hasher.hash(path)
+    for path in watch.kept_out(watched, local):
+        # A link that leads nowhere is left out by its name alone.
+        if os.path.exists(path):
+            hasher.hash(path)
+        else:
+            absent.append(path)
     for path in there:
         hasher.decides(path)
     files = hasher.files(at)

@@ -43,14 +43,19 @@ RANK = {"go": 0, "tree": 1, "all": 2}
 
 
 def names_digest(folder: str, kind: str, ignored: str = "") -> str:
-    """A digest of the names in a folder that matter there; empty where there is no such folder. `ignored` is the path of a
-    folder that never matters."""
+    """A digest of the names in a folder that matter there, and of whether each is a file, a folder or a link; empty where
+    there is no such folder. `ignored` is the path of a folder that never matters."""
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if _matters(entry, kind) and entry.path != ignored)
+            names = sorted(_typed(entry) for entry in entries if _matters(entry, kind) and entry.path != ignored)
     except (FileNotFoundError, NotADirectoryError):
         return ""
     return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _typed(entry: os.DirEntry[str]) -> str:
+    """A name that tells what it stands for: go embeds files, looks into folders, and leaves links alone there."""
+    return entry.name + ("@" if entry.is_symlink() else "/" if entry.is_dir() else "")
 
 
 def _matters(entry: os.DirEntry[str], kind: str) -> bool:
@@ -132,9 +137,11 @@ def _matching(folder: str, pattern: str) -> list[str]:
     return [path for path in paths if os.path.isdir(path)]
 
 
-def loose_sources(watched: dict[str, str], packages: Sequence[Package]) -> Iterator[str]:
-    """Sources below a pattern in folders that are no package, for build constraints keep all of them out: an edit may bring
-    them in."""
+def kept_out(watched: dict[str, str], packages: Sequence[Package]) -> Iterator[str]:
+    """Sources that build constraints keep out, of packages and of folders below a pattern that are no package for it: an
+    edit may bring them in."""
+    for package in packages:
+        yield from (os.path.join(package.dir, name) for name in package.ignored)
     known = {package.dir for package in packages}
     for folder, kind in watched.items():
         if kind == "tree" and folder not in known:
@@ -165,6 +172,8 @@ def module_files(module: Path, packages: Sequence[Package], works: Iterable[str]
             roots.add(used.dir)
         if used.dir:
             wanted.update(_between(used.dir, package.dir))
+        for pattern in package.embed_patterns:
+            wanted.update(_between(package.dir, os.path.join(package.dir, pattern.removeprefix("all:"))))
     for root in roots:
         mod = os.path.join(root, "go.mod")
         wanted |= {mod, os.path.join(root, "go.sum"), _vendored(root)}
@@ -195,7 +204,8 @@ def _vendored(root: str) -> str:
 
 
 def _between(root: str, folder: str) -> Iterator[str]:
-    """The go.mod files that would cut a package off from its module. (A package's own folder is watched for one.)"""
+    """The go.mod files that would cut a package off from its module, or what it embeds from the package. (A package's own
+    folder is watched for one.)"""
     above = os.path.dirname(folder)
     while above.startswith(root + os.sep):
         yield os.path.join(above, "go.mod")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from goctl.config.model import ArchiveDefaults, Config, Image, Target
+from goctl.errors import ConfigError
 from goctl.plan import keys
 from goctl.plan.archives import archive_step, checksums_steps
 from goctl.plan.facts import Facts, ListingKey, Main, Toolchain
@@ -127,7 +128,8 @@ class _Builder:
 
     def _compile(self, name: str, target: Target, platform: Platform) -> list[CompileStep]:
         env = _environment(self.config, target, platform)
-        flags = _go_flags(self.config, target, platform, self._names(name, platform))
+        names = self._names(name, platform)
+        flags = _go_flags(self.config, target, platform, names, self.facts.toolchain)
         key = listing_key(self.config, target, platform)
         told = (*flags, *(f"{k}={v}" for k, v in env), *(("cgo", key.cgo) if key.cgo else ()))
         group = keys.combine("group", target.engine, str(platform), *told).hex[:16]
@@ -144,6 +146,7 @@ class _Builder:
                 self.compiles[slot] = step
                 if step not in steps:
                     steps.append(step)
+        _check_names(name, steps)
         return steps
 
     def _mains(self, target: Target, platform: Platform, pattern: str) -> tuple[Main, ...]:
@@ -215,6 +218,19 @@ class _Builder:
             )
 
 
+def _check_names(target: str, steps: Sequence[CompileStep]) -> None:
+    """Raises ConfigError where a pattern found two programs of one name: both would be the same file, in dist/ and in the
+    image. Names are compared as a case-insensitive disk would."""
+    programs: dict[str, str] = {}
+    for step in steps:
+        other = programs.setdefault(step.file_name.lower(), step.import_path)
+        if other != step.import_path:
+            raise ConfigError(
+                f"targets.{target}: {other} and {step.import_path} would both be called {step.file_name!r}",
+                hint="put them into two targets, or rename one folder",
+            )
+
+
 def toolchain_fields(toolchain: Toolchain) -> dict[str, str]:
     """What of the toolchain enters a compile step's key."""
     flags = " ".join(flag for flag in toolchain.flags if not _HARMLESS.match(flag))
@@ -239,10 +255,22 @@ def _flags(config: Config, target: Target, platform: Platform) -> tuple[str, ...
     return (*(settings.flags if settings else ()), *target.flags)
 
 
-def _go_flags(config: Config, target: Target, platform: Platform, names: Names) -> tuple[str, ...]:
+def _go_flags(
+    config: Config, target: Target, platform: Platform, names: Names, toolchain: Toolchain | None
+) -> tuple[str, ...]:
     flags = []
     if target.build_tags:
         flags.append("-tags=" + ",".join(sorted(set(target.build_tags))))
-    if target.ldflags:
-        flags.append("-ldflags=" + " ".join(names.fill_ldflag(flag) for flag in target.ldflags))
+    ldflags = [names.fill_ldflag(flag) for flag in target.ldflags]
+    if target.cgo == "zig" and not any("-linkmode" in flag for flag in ldflags):
+        # Go's own linker takes programs whose only C code is that of the standard library (net, os/user) for dynamic ones.
+        ldflags = ["-linkmode=external", *(ldflags or _given_ldflags(toolchain))]
+    if ldflags:
+        flags.append("-ldflags=" + " ".join(ldflags))
     return (*flags, *_flags(config, target, platform))
+
+
+def _given_ldflags(toolchain: Toolchain | None) -> list[str]:
+    """The linker's flags in GOFLAGS, which those on a command line replace."""
+    flags = toolchain.flags if toolchain is not None else ()
+    return [flag.partition("=")[2] for flag in flags if re.match(r"--?ldflags=-", flag)][-1:]

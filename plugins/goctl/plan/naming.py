@@ -11,13 +11,14 @@ from goctl.errors import ConfigError
 from goctl.plan.facts import Facts
 from goctl.values import Platform
 
+_NO_CHECKOUT = "this is no git checkout with a commit, or git was not found"
 _MISSING = {
     "version": (
-        "there is no version: this is not a git checkout",
+        f"there is no version: {_NO_CHECKOUT}",
         'set project.version to a literal or to "file:VERSION"',
     ),
-    "git": ("this is not a git checkout, or git was not found", "run `git init` and commit, or do without {git.*}"),
-    "date": ("there is no date: this is not a git checkout", "set the variable SOURCE_DATE_EPOCH, or do without {date}"),
+    "git": (_NO_CHECKOUT, "run `git init` and commit, or do without {git.*}"),
+    "date": (f"there is no date: {_NO_CHECKOUT}", "set the variable SOURCE_DATE_EPOCH, or do without {date}"),
     "env": ("the variable is not set", "set it, or do without it"),
 }
 

@@ -71,11 +71,13 @@ def _checkouts(crew: Crew, chosen: Iterable[str], pool: ThreadPoolExecutor) -> d
     found = {}
     for project in chosen:
         session = crew.sessions[project]
-        if git.needs_git(session.config, git.wanted_names(session.config)):
+        wanted = git.wanted_names(session.config)
+        if git.needs_git(session.config, wanted):
             folder = git.checkout_of(session.root / session.loaded.folder)
             if folder not in looks:
                 looks[folder] = git.Look(folder, pool)
-            found[project] = looks[folder].at(session.config.project.tag_prefix)
+            tell = session.emit if session.config.project.version == "git" and "version" in wanted else None
+            found[project] = looks[folder].at(session.config.project.tag_prefix, tell)
     return found
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from goctl.config.model import ArchiveDefaults, Config, Image
 from goctl.config.template import names
 from goctl.errors import ConfigError, ToolchainError
+from goctl.events import Emit, Notice
 from goctl.plan.facts import Git
 from goctl.system.files import inside
 from goctl.system.process import Completed, run
@@ -39,13 +40,14 @@ def needs_git(config: Config, wanted: frozenset[str]) -> bool:
     )
 
 
-def look(root: Path, prefix: str = "") -> Git | None:
+def look(root: Path, prefix: str = "", tell: Emit | None = None) -> Git | None:
     """What git says of the checkout `root` is in; None without git, without a checkout, or without a commit.
 
-    Only tags that begin with `prefix` count, and are told without it.
+    Only tags that begin with `prefix` count, and are told without it. `tell` hears of a clone that is too shallow for a
+    version. Raises ConfigError where git trusts nothing in a folder that belongs to another user.
     """
     with ThreadPoolExecutor(3) as pool:
-        return Look(root, pool).at(prefix)()
+        return Look(root, pool).at(prefix, tell)()
 
 
 def checkout_of(folder: Path) -> Path:
@@ -59,24 +61,30 @@ class Look:
     def __init__(self, folder: Path, pool: ThreadPoolExecutor) -> None:
         self._folder = folder
         self._pool = pool
+        self._told = False
         self._described: dict[str, Future[Completed | None]] = {}
         self._commit = self._ask("log", "-1", "--no-show-signature", "--format=%H%x00%ct%x00%D")
-        # Not `describe --dirty`, which writes to the index whatever it is told of locks.
-        self._status = self._ask("status", "--porcelain", "--untracked-files=no")
+        # Not `describe --dirty`, which writes to the index whatever it is told of locks. In a workspace every go command may
+        # add checksums to go.work.sum, go list too: that alters no program, and makes no other version of it.
+        clean = (":/", ":(top,exclude,glob)**/go.work.sum")
+        self._status = self._ask("status", "--porcelain", "--untracked-files=no", "--", *clean)
 
     def _ask(self, *args: str) -> Future[Completed | None]:
         return self._pool.submit(_git, self._folder, *args)
 
-    def at(self, prefix: str) -> Callable[[], Git | None]:
-        """Begins to look for tags with a prefix; what is returned waits for the answer."""
+    def at(self, prefix: str, tell: Emit | None = None) -> Callable[[], Git | None]:
+        """Begins to look for tags with a prefix; what is returned waits for the answer. `tell` is as `look` has it."""
         if prefix not in self._described:
             match = ("--match", re.sub(r"([*?\[\\])", r"\\\1", prefix) + "*") if prefix else ()
             self._described[prefix] = self._ask("describe", "--tags", "--always", "--abbrev=7", *match)
-        return lambda: self._answer(prefix)
+        return lambda: self._answer(prefix, tell)
 
-    def _answer(self, prefix: str) -> Git | None:
+    def _answer(self, prefix: str, tell: Emit | None) -> Git | None:
         commit, described, changes = (one.result() for one in (self._commit, self._described[prefix], self._status))
-        if commit is None or commit.code != 0:
+        if commit is None:
+            return None
+        if commit.code != 0:
+            _refuse_distrust(commit.errors)
             return None
         sha, date, names = commit.text.strip().split("\0")
         text = described.text.strip() if described is not None and described.code == 0 else ""
@@ -84,10 +92,31 @@ class Look:
         if not text or sha.startswith(text):
             # No tag is reachable (or the clone is too shallow to tell): a version that sorts before every release.
             text = f"{prefix}v0.0.0-{sha[:7]}"
+            self._tell_shallow(tell)
         text += "-dirty" if dirty else ""
         heads = (name.removeprefix("HEAD -> ") for name in names.split(", ") if name.startswith("HEAD -> "))
         describe = text.removeprefix(prefix)
         return Git(sha, sha[:7], next(heads, "HEAD"), describe=describe, date=int(date), dirty=dirty)
+
+    def _tell_shallow(self, tell: Emit | None) -> None:
+        if tell is not None and not self._told and _is_shallow(self._folder):
+            self._told = True
+            tell(Notice("the clone is shallow, and holds no tag to take the version from", hint=_DEEPEN))
+
+
+_DEEPEN = "`git fetch --unshallow --tags`; in CI, have the whole history checked out (for GitHub's checkout: fetch-depth: 0)"
+
+
+def _is_shallow(root: Path) -> bool:
+    said = _git(root, "rev-parse", "--is-shallow-repository")
+    return said is not None and said.text.strip() == "true"
+
+
+def _refuse_distrust(errors: str) -> None:
+    """Git refuses to look into folders of other users, as a checkout that was mounted into a container is one."""
+    match = re.search(r"git config --global --add safe\.directory \S.*", errors)
+    if match is not None:
+        raise ConfigError("git does not trust this checkout: it belongs to another user", hint=f"run `{match[0].strip()}`")
 
 
 def _git(root: Path, *args: str) -> Completed | None:
