@@ -22,7 +22,7 @@ from goctl.events import Event, Failed
 from goctl.report import Reporter, reporter
 from goctl.system.process import children
 
-STAGES = ("release", "build", "image", "push")
+STAGES = ("release", "build", "image", "archive", "push")
 QUESTIONS = ("plan", "explain", "affected", "config")
 #: Tasks that write nothing below the project.
 LOOKING = (*QUESTIONS, "go.env")

@@ -73,7 +73,20 @@ class Index(msgspec.Struct, frozen=True, tag="index", rename="kebab"):
         return self.descriptor.size + sum(blobs.values())
 
 
-Artifact = Binary | Image | Index
+class Archive(msgspec.Struct, frozen=True, tag="archive", rename="kebab"):
+    """A file for people below dist/: an archive, or the checksums of all. `path` is as a Binary has it."""
+
+    path: str
+    digest: Digest
+    size: int
+
+    @classmethod
+    def of(cls, root: Path, path: Path, content: bytes) -> Self:
+        """A file of the project at `root`, with the content that it has."""
+        return cls(path.relative_to(root).as_posix(), Digest.of(content), len(content))
+
+
+Artifact = Binary | Image | Index | Archive
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -198,7 +211,7 @@ class Host(Protocol):
 
 @runtime_checkable
 class Engine(Protocol):
-    """Carries out steps of the kinds it names (`compile`, `image`, `index`).
+    """Carries out steps of the kinds it names (`compile`, `image`, `index`, `archive`).
 
     `run` is handed a batch and yields an Outcome for each step, as they end and in any order; `inputs` holds the artifacts
     of the steps that the batch needs, by id. Failures of a step are Outcomes; an exception ends the run.

@@ -97,6 +97,17 @@ class BuiltBinary(Event, frozen=True, tag="built-binary"):
     cached: bool
 
 
+class BuiltArchive(Event, frozen=True, tag="built-archive"):
+    """One file below dist/archives. That of the checksums has neither target nor platform."""
+
+    target: str
+    platform: str
+    path: str
+    digest: str
+    size: int
+    cached: bool
+
+
 class Failed(Event, frozen=True, tag="failed"):
     """The run ends in an error: its class, exit code, message, hint and, one each, its problems."""
 

@@ -33,6 +33,7 @@ _STAGES = {
     "release": "run every stage that [release] names, and print what was released by digest",
     "build": "compile every target for every platform into dist/",
     "image": "assemble every target's multi-platform image",
+    "archive": "pack every target for people: programs and files, with checksums",
     "push": "push every image to its registries",
 }
 _SIMPLE = {
@@ -255,7 +256,7 @@ _KINDS = {
         ("folder",),
     ),
     "affected": _Kind(
-        "say which targets are made differently since a commit, and why; with --json for a matrix of CI jobs",
+        "say which targets are made differently since a commit, and why",
         _options(since="main", select=None, **_PLAIN),
         {**_SELECTING, **_SINCE},
         ("select",),

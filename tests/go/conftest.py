@@ -70,7 +70,7 @@ class FakeHost:
         self.root = root
         self.config = config or Config()
         self.module = root / self.config.go.directory
-        self.dist = root / self.config.release.dist
+        self.dist = self.output = root / self.config.release.dist
         self.scratch = root / ".goctl" / "scratch"
         self.state = root / ".goctl"
         self.blobs: BlobStore = Blobs(self.state / "blobs")

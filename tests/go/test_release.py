@@ -15,6 +15,10 @@ from typing import Any
 
 import pytest
 
+from goctl.contracts import Image, Index
+from goctl.testing import Host, Registry, make_base
+from goctl.values import Descriptor, Digest, Platform
+
 TOML = """schema = 1
 [project]
 name = "shop"
@@ -278,6 +282,134 @@ def test_a_selection_does_only_what_it_names(project: Project) -> None:
         {"mod:download"} - set(outcomes)
     )
     assert "did you mean 'api'" in project.invoke("build", "--select", "apo", code=3)
+
+
+def push_windows_base(registry: Registry, folder: Path, version: str) -> Digest:
+    """A base of Windows at `windows/nano:1` of a registry; its digest."""
+    from goctl.config.model import Registry as Table
+    from goctl.oci.manifests import index
+    from goctl.registry.destination import NoOptions, RegistryDestination
+
+    host = Host(folder)
+    base = make_base(host, "windows/amd64", os_version=version, config={"User": "ContainerUser"})
+    size = len(host.blobs.read(base.digest))
+    manifest = Descriptor("application/vnd.oci.image.manifest.v1+json", base.digest, size)
+    image = Image(Platform("windows", "amd64", os_version=version), manifest, base.config, base.layers)
+    content = index([(manifest, image.platform)], {})
+    made = Index(Descriptor("application/vnd.oci.image.index.v1+json", host.blobs.add(content), len(content)), (image,))
+    there = RegistryDestination("r", Table(url=registry.address), registry.address, NoOptions(), host)
+    for each in (image, made):
+        there.upload("windows/nano", each, lambda done, total: None)
+    there.tag("windows/nano", made, ("1",))
+    return base.digest
+
+
+def test_an_image_for_windows_is_built_on_a_base_from_a_registry(project: Project) -> None:
+    with Registry() as registry:
+        version = "10.0.20348.1"
+        digest = push_windows_base(registry, project.root.parent / "windows", version)
+        table = f'[platforms."windows/amd64"]\nbase = "{registry.address}/windows/nano:1"\n'
+        project.edit("goctl.toml", lambda text: text + table)
+        outcomes = project.outcomes()
+        assert done(outcomes) == {"image:api@windows/amd64", "index:api", "push:api>local"}
+    blobs = project.root / "dist/images/blobs/sha256"
+    entry = json.loads((blobs / project.digests()["api:1.0"].partition(":")[2]).read_bytes())["manifests"][-1]
+    assert entry["platform"] == {"architecture": "amd64", "os": "windows", "os.version": version}
+    manifest = json.loads((blobs / entry["digest"].partition(":")[2]).read_bytes())
+    assert manifest["annotations"]["org.opencontainers.image.base.digest"] == digest
+    config = json.loads((blobs / manifest["config"]["digest"].partition(":")[2]).read_bytes())
+    assert (config["os.version"], config["config"]["Entrypoint"]) == (version, ["C:\\app\\api.exe"])
+    # With the base pinned and its content here, nobody asks the registry, which is gone.
+    assert done(project.outcomes()) == set()
+
+
+ARCHIVES = {
+    "api_1.0_linux_amd64.tar.gz", "api_1.0_linux_armv7.tar.gz", "api_1.0_windows_amd64.zip", "worker_1.0_linux_amd64.tar.gz",
+}  # fmt: skip
+
+
+def sums(project: Project) -> dict[str, str]:
+    """The digests that SHA256SUMS has; each is compared with its file's."""
+    lines = (project.root / "dist/archives/SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    found = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    for name, digest in found.items():
+        assert Digest.of((project.root / "dist/archives" / name).read_bytes()).hex == digest
+    return found
+
+
+@pytest.fixture
+def packed(project: Project) -> Project:
+    """A project with archives that were made once."""
+    project.edit("goctl.toml", lambda text: text + '[archive]\nfiles = ["go.mod", "third/**"]\n')
+    expected = {f"archive:api@{platform}" for platform in ("linux/amd64", "linux/arm/v7", "windows/amd64")}
+    assert done(project.outcomes()) == {*expected, "archive:worker@linux/amd64", "checksums"}
+    return project
+
+
+def test_archives_that_are_there_are_not_made_again(packed: Project) -> None:
+    assert set(sums(packed)) == ARCHIVES
+    assert done(packed.outcomes()) == set()
+    assert "nothing to do" in packed.invoke("archive")
+    before, folder = sums(packed), packed.root / "dist/archives"
+    (folder / "api_1.0_windows_amd64.zip").write_bytes(b"edited")
+    assert done(packed.outcomes("archive")) == {"archive:api@windows/amd64"}
+    (folder / "worker_1.0_linux_amd64.tar.gz").unlink()
+    (folder / "SHA256SUMS").write_text("", encoding="utf-8")
+    assert done(packed.outcomes("archive")) == {"archive:worker@linux/amd64", "checksums"}
+    assert sums(packed) == before
+    packed.invoke("clean")
+    packed.invoke("archive")
+    assert sums(packed) == before
+
+
+def test_an_edited_file_or_program_makes_its_archives_anew(packed: Project) -> None:
+    before = sums(packed)
+    packed.edit("cmd/worker/main.go", lambda text: text.replace('"worker"', '"another"'))
+    assert "a program in it is compiled anew" in packed.invoke("explain", "worker")
+    worker = {"compile:example.com/shop/cmd/worker@linux/amd64", "archive:worker@linux/amd64", "checksums"}
+    assert done(packed.outcomes("archive")) == worker
+    packed.edit("third/dep/go.mod", lambda text: text + "// edited\n")
+    assert "file third/dep/go.mod changed" in packed.invoke("explain", "api@windows/amd64")
+    after = packed.outcomes("archive")
+    assert {step for step in done(after) if step.startswith("archive")} == {
+        step for step in after if step.startswith("archive")
+    }
+    assert set(sums(packed).values()).isdisjoint(before.values())
+
+
+def test_archives_of_a_selection_keep_the_lines_of_others(packed: Project) -> None:
+    before = sums(packed)
+    (packed.root / "third/dep/README").write_text("new", encoding="utf-8")
+    assert done(packed.outcomes("archive", "--select", "worker")) == {"archive:worker@linux/amd64", "checksums"}
+    after = sums(packed)
+    assert {name for name in ARCHIVES if before[name] != after[name]} == {"worker_1.0_linux_amd64.tar.gz"}
+    (packed.root / "dist/archives/api_1.0_linux_amd64.tar.gz").write_bytes(b"by somebody else")
+    packed.outcomes("archive", "--select", "worker")
+    assert set(sums(packed)) == ARCHIVES - {"api_1.0_linux_amd64.tar.gz"}
+
+
+def test_archives_are_told_beforehand_and_afterwards(packed: Project) -> None:
+    rows = [event for event in packed.events("archive") if event["event"] == "built-archive"]
+    assert {Path(row["path"]).name for row in rows} == {*ARCHIVES, "SHA256SUMS"}
+    assert all(row["cached"] and row["digest"].startswith("sha256:") for row in rows)
+    said = packed.invoke("archive")
+    assert "dist/archives/api_1.0_windows_amd64.zip" in said
+    shutil.rmtree(packed.root / "dist/archives")
+    plan = packed.invoke("--dry", "archive")
+    assert "pack api for windows/amd64\n  to do: not packed yet" in plan
+    assert "write the archives' checksums\n  to do" in plan
+    assert not (packed.root / "dist/archives").exists()
+    packed.invoke("archive")
+    assert "to do" not in packed.invoke("--dry", "archive")
+
+
+def test_without_archives_the_stage_says_what_to_write(project: Project) -> None:
+    for args in (("archive",), ("--dry", "archive")):
+        said = project.invoke(*args, code=3)
+        assert "api, worker have no archives" in said
+        assert "write [archive] into goctl.toml" in said
+    project.edit("goctl.toml", lambda text: text + '[archive]\nfiles = ["LICENCE"]\n')
+    assert "goctl.toml:15: archive.files of api: there is no file or folder 'LICENCE'" in project.invoke("archive", code=3)
 
 
 def test_a_stage_runs_what_it_depends_on_and_no_more(project: Project) -> None:

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from goctl.config import model
-from goctl.config.model import Config, Image, Platforms, PlatformSettings, Registry, Target
+from goctl.config.model import ArchiveDefaults, Config, Image, Platforms, PlatformSettings, Registry, Target
 from goctl.plan import facts as looked_up
 from goctl.plan import keys
-from goctl.plan.facts import Base, Facts, Git, Listing, ListingKey, Main, Toolchain
+from goctl.plan.facts import Base, Facts, File, Git, Listing, ListingKey, Main, Toolchain
 from goctl.plan.make import listing_key, make
-from goctl.plan.model import CompileStep, ImageStep, IndexStep
+from goctl.plan.model import ArchiveStep, CompileStep, ImageStep, IndexStep
 from goctl.values import Descriptor, Digest, Platform
 
 AMD, ARM, MAC = (Platform.parse(name) for name in ("linux/amd64", "linux/arm/v7", "darwin/arm64"))
@@ -33,11 +33,14 @@ def digest(text: str) -> Digest:
 def configuration() -> Config:
     return Config(
         targets={
-            "api": Target(packages=("./cmd/api",), stamp="binary", image=Image(assets={"web": "/srv"}, base="base:1")),
+            "api": Target(
+                packages=("./cmd/api",), stamp="binary", image=Image(assets={"web": "/srv"}, base="base:1"),
+                archive=ArchiveDefaults(files=("LICENSE",)),
+            ),
             "worker": Target(packages=("./cmd/worker",), image=Image(base="base:1")),
         },
         registries={"one": Registry(url="localhost/one")},
-    )
+    )  # fmt: skip
 
 
 def base(name: str) -> Base:
@@ -60,6 +63,7 @@ def facts(config: Config) -> Facts:
         bases={("base:1", platform): base(str(platform)) for platform in (AMD, ARM)},
         compressors={"gzip": "deflate 1", "zstd": "zstandard 1"},
         environment={},
+        files={"LICENSE": (File("LICENSE", digest("license")),), "docs": (File("docs/a.md", digest("a")),)},
     )
 
 
@@ -70,7 +74,7 @@ def keyed(config: Config, known: Facts) -> dict[str, Digest | None]:
         match step:
             case CompileStep():
                 found[step.id] = step.key({})
-            case ImageStep() | IndexStep():
+            case ImageStep() | IndexStep() | ArchiveStep():
                 found[step.id] = step.recipe
     return found
 
@@ -97,6 +101,7 @@ CONFIG: dict[type, dict[str, Change]] = {
         "schema": (1, NOTHING),
         "project": (model.Project(name="other", version="7", needs=("auth",)), NOTHING),
         "workspace": (model.Workspace(members=("services/*",)), NOTHING),
+        "archive": (model.Archives(checksums="sums", format="zip"), NOTHING),  # is in every target when it is loaded
         "go": (model.Go(env={"GOEXPERIMENT": "x"}), COMPILES),
         "platforms": (Platforms(settings={"linux/amd64": PlatformSettings(env={"A": "b"})}), COMPILES),
         "targets": ({}, NOTHING),  # field by field, below
@@ -117,20 +122,32 @@ CONFIG: dict[type, dict[str, Change]] = {
     },
     PlatformSettings: {
         "env": ({"A": "b"}, COMPILES),
+        "flags": (("-race",), COMPILES),
         "base": ("other:1", IMAGES),
     },
     Target: {
-        "packages": (("./cmd/worker",), {"compile api", "image api"}),  # the program's name is its path in the image
+        "packages": (
+            ("./cmd/worker",),
+            {"compile api", "image api", "archive api"},
+        ),  # the program's name is its path in the image
+        "archive": (False, {"archive api"}),
         "platforms": (("linux/386",), NOTHING),  # what is chosen decides
         "ldflags": (("-s",), {"compile api"}),
         "build_tags": (("netgo",), {"compile api"}),
         "flags": (("-race",), {"compile api"}),
         "env": ({"A": "b"}, {"compile api"}),
-        "stamp": ("none", {"image api"}),
+        "stamp": ("none", {"image api", "archive api"}),
         "cgo": ("zig", {"compile api"}),
         "libc": ("gnu", NOTHING),  # without cgo
         "engine": ("other", {"compile api"}),
         "image": (False, {"image api", "index api"}),
+    },
+    ArchiveDefaults: {
+        "format": ("zip", {"archive api"}),
+        "files": (("docs",), {"archive api"}),
+        "name": ("{target}-{os}-{arch}{variant}", {"archive api"}),
+        "folder": ("{target}", {"archive api"}),
+        "compression_level": (9, {"archive api"}),
     },
     Image: {
         "base": ("other:1", {"image api"}),
@@ -162,6 +179,9 @@ def with_change(kind: type, field: str, value: Any) -> Config:
         return replace(config, platforms=Platforms(settings={"linux/amd64": PlatformSettings(**{field: value})}))
     if kind is Target:
         return replace(config, targets={**config.targets, "api": replace(target, **{field: value})})
+    if kind is ArchiveDefaults:
+        api = replace(target, archive=replace(target.archive, **{field: value}))
+        return replace(config, targets={**config.targets, "api": api})
     assert isinstance(target.image, Image)
     return replace(config, targets={**config.targets, "api": replace(target, image=replace(target.image, **{field: value}))})
 
@@ -191,6 +211,10 @@ def in_git(**change: Any) -> Callable[[Facts], Facts]:
     return lambda known: replace(known, git=replace(known.git, **change))
 
 
+def in_files(**change: Any) -> Callable[[Facts], Facts]:
+    return lambda known: replace(known, files={"LICENSE": tuple(replace(file, **change) for file in known.files["LICENSE"])})
+
+
 def in_toolchain(**change: Any) -> Callable[[Facts], Facts]:
     return lambda known: replace(known, toolchain=replace(known.toolchain, **change))
 
@@ -218,14 +242,18 @@ def _edited(key: ListingKey, listing: Listing) -> Listing:
 
 FACTS: dict[type, dict[str, tuple[Callable[[Facts], Facts], set[str]]]] = {
     Facts: {
-        "git": (lambda known: replace(known, git=None), {"image api"}),
-        "version": (lambda known: replace(known, version="2"), {"image api"}),
+        "git": (lambda known: replace(known, git=None), {"image api", "archive api"}),
+        "version": (lambda known: replace(known, version="2"), {"image api", "archive api"}),  # in the archive's name
         "toolchain": (lambda known: replace(known, toolchain=None), COMPILES),
         "listings": (lambda known: replace(known, listings=None), COMPILES),
         "assets": (lambda known: replace(known, assets={"web": digest("other")}), {"image api"}),
         "bases": (lambda known: replace(known, bases={slot: base("x") for slot in known.bases}), IMAGES),
-        "compressors": (lambda known: replace(known, compressors={"gzip": "deflate 2", "zstd": "zstandard 1"}), IMAGES),
-        "environment": (lambda known: replace(known, environment={"SOURCE_DATE_EPOCH": "5"}), {"image api"}),
+        "compressors": (
+            lambda known: replace(known, compressors={"gzip": "deflate 2", "zstd": "zstandard 1"}),
+            IMAGES | {"archive api"},
+        ),
+        "environment": (lambda known: replace(known, environment={"SOURCE_DATE_EPOCH": "5"}), {"image api", "archive api"}),
+        "files": (lambda known: replace(known, files={}), {"archive api"}),
         "modules": (lambda known: replace(known, modules=digest("m")), NOTHING),
         "cgo": (lambda known: replace(known, cgo={ListingKey(AMD): "gcc"}), NOTHING),  # where cgo is off
     },
@@ -234,8 +262,13 @@ FACTS: dict[type, dict[str, tuple[Callable[[Facts], Facts], set[str]]]] = {
         "short": (in_git(short="bbbbbbb"), NOTHING),
         "branch": (in_git(branch="other"), NOTHING),
         "describe": (in_git(describe="v2"), NOTHING),
-        "date": (in_git(date=1), {"image api"}),
+        "date": (in_git(date=1), {"image api", "archive api"}),
         "dirty": (in_git(dirty=True), NOTHING),
+    },
+    File: {
+        "path": (in_files(path="COPYING"), {"archive api"}),
+        "digest": (in_files(digest=digest("other")), {"archive api"}),
+        "name": (in_files(name="COPYING"), {"archive api"}),
     },
     Toolchain: {
         "command": (in_toolchain(command="/other/go"), NOTHING),

@@ -43,12 +43,15 @@ SAMPLES: dict[str, tuple[events.Event, str]] = {
         "",
     ),
     "built-binary": (events.BuiltBinary("api", "linux/amd64", "dist/api/linux-amd64/api", DIGEST, 9_000, cached=True), ""),
+    "built-archive": (
+        events.BuiltArchive("api", "linux/amd64", "dist/archives/api_linux_amd64.tar.gz", DIGEST, 9_000, cached=False), ""
+    ),
     "failed": (events.Failed("BuildError", 6, "it fails", "mend it"), "error: it fails\nhint: mend it"),
     "run-finished": (events.RunFinished(4.2, "done", 3, 4), "done: 3 steps, 4 were known, "),
     "table": (events.Table("config", ("name", "from"), (("project", "a:2"),)), "name     from\nproject  a:2\n"),
     "document": (events.Document("plan", "shop: build", msgspec.Raw(b'{"steps":[]}')), "shop: build"),
 }  # fmt: skip
-TOLD_BY_OTHERS = {"run-started", "step-started", "step-progress", "released-image", "built-binary"}
+TOLD_BY_OTHERS = {"run-started", "step-started", "step-progress", "released-image", "built-binary", "built-archive"}
 
 #: What a terminal would obey: colours, titles, clipboard (OSC 52), links, 8-bit controls, cursor movements, a bell.
 HOSTILE = "a\x1b[2Jb\x1b]0;title\x07c\x1b]52;c;aGk=\x1b\\d\x9b31me\x90qf\rg\x08h\x00i\x7fj\u202ek"

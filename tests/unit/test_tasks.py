@@ -19,11 +19,11 @@ TASKS = 'from goctl import namespace\n\nns = namespace("goctl.toml")\n'
 TOML = '[project]\nname = "shop"\nmodule = "example.com/shop"\n[targets.api]\npackages = ["./cmd/api"]\n'
 BROKEN = '[project]\nname = "shop"\n[targets.api]\npakages = ["./cmd/api"]\n[platforms]\ndefault = ["linxu/arm64"]\n'
 
-STAGES = {"release", "build", "image", "push"}
-QUESTIONS = {"plan", "explain", "config", "doctor"}
+STAGES = {"release", "build", "image", "archive", "push"}
+QUESTIONS = {"plan", "explain", "affected", "config", "doctor"}
 MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "vendor", "why", "outdated")}
 CHORE_NAMES = MODULES | {"go.env", "base.update", "clean"}
-ALL = STAGES | QUESTIONS | CHORE_NAMES
+ALL = STAGES | QUESTIONS | CHORE_NAMES | {"merge"}
 #: How each is called with nothing but its name and what it must be given.
 GIVEN = {"explain": ("api",), "mod.why": ("fmt",)}
 CALLS = {name: (name, *GIVEN.get(name, ())) for name in sorted(ALL)}
@@ -100,8 +100,16 @@ def test_no_task_has_a_short_flag(name: str) -> None:
     assert all(len(word) > 1 for word in names)
     assert all(argument.help for argument in arguments)
     expected = {"json", "profile"}
-    expected |= {"select", "jobs"} if name in STAGES else {"select"} if name == "plan" else set()
-    own = {"explain": {"target"}, "mod.tidy": {"check"}, "mod.vendor": {"check"}, "mod.why": {"package"}}
+    expected |= {"select", "since", "jobs", "shard"} if name in STAGES else set()
+    own = {
+        "plan": {"select", "since"},
+        "affected": {"select", "since"},
+        "merge": {"folder"},
+        "explain": {"target"},
+        "mod.tidy": {"check"},
+        "mod.vendor": {"check"},
+        "mod.why": {"package"},
+    }
     expected |= own.get(name, set())
     assert set(names) == expected
     assert not task.pre

@@ -11,7 +11,7 @@ from goctl.config.convert import Problems, suggestion
 from goctl.config.flags import check_environment, check_flags
 from goctl.config.members import is_pattern, matches, member_files
 from goctl.config.model import Config, Image, ImageDefaults, Registry, Target
-from goctl.config.template import names
+from goctl.config.template import OF_PLATFORM, names
 from goctl.values import ImageRef, Platform, is_host, is_repository, is_tag
 
 Where = tuple[str, ...]
@@ -47,11 +47,15 @@ def check(config: Config, root: Path, problems: Problems, folder: Path | None = 
     _platforms(config.platforms.default, ("platforms", "default"), problems)
     for name, settings in config.platforms.settings.items():
         check_environment(settings.env, ("platforms", name, "env"), problems)
+        check_flags(settings.flags, ("platforms", name, "flags"), problems)
         if settings.base is not None:
-            _base(settings.base, ("platforms", name, "base"), problems)
+            _platform_base(settings.base, name.partition("/")[0], ("platforms", name, "base"), problems)
     _image_defaults(config.image, ("image",), problems)
     for name, target in config.targets.items():
         _target(name, target, root, problems)
+        if isinstance(target.image, Image):
+            where = ("targets", name, "platforms") if target.platforms else ("platforms", "default")
+            _one_image_each(target.platforms or config.platforms.default, where, problems)
     for name, registry in config.registries.items():
         _registry(name, registry, root, folder, problems)
     _publish(config, problems)
@@ -108,7 +112,7 @@ def _target(name: str, target: Target, root: Path, problems: Problems) -> None:
     _cgo(target, where, problems)
     allowed = target.stamp == "binary"
     for flag in target.ldflags:
-        _template(flag, (*where, "ldflags"), problems, None if allowed else 'stamp = "binary"')
+        check_template(flag, (*where, "ldflags"), problems, None if allowed else 'stamp = "binary"')
         if _CONTROL.search(flag):
             problems.add((*where, "ldflags"), "a flag holds a line break or another control character")
     if isinstance(target.image, Image):
@@ -135,8 +139,8 @@ def _program(pattern: str) -> str:
 def _image(target: Target, image: Image, where: Where, root: Path, problems: Problems) -> None:
     _image_defaults(image, where, problems)
     if image.repository:
-        _template(image.repository, (*where, "repository"), problems, refuse=("platform",))
-        if not is_repository(_sample(image.repository)):
+        check_template(image.repository, (*where, "repository"), problems, refuse=OF_PLATFORM)
+        if not is_repository(sample(image.repository)):
             problems.add((*where, "repository"), f"{image.repository!r} is no repository", expected="lower-case name/name")
     for source, path in image.assets.items():
         _inside(source, (*where, "assets", source), root, problems)
@@ -145,11 +149,11 @@ def _image(target: Target, image: Image, where: Where, root: Path, problems: Pro
                 (*where, "assets", source), f"{path!r} is no path in an image", expected="an absolute path like /srv/www"
             )
     for name, value in image.env.items():
-        _template(value, (*where, "env", name), problems, None if target.stamp == "binary" else 'stamp = "binary"')
+        check_template(value, (*where, "env", name), problems, None if target.stamp == "binary" else 'stamp = "binary"')
     for kind in ("labels", "annotations"):
         for name, value in getattr(image, kind).items():
             stamped = None if target.stamp != "none" else 'stamp = "label" (or "binary")'
-            _template(value, (*where, kind, name), problems, stamped)
+            check_template(value, (*where, kind, name), problems, stamped)
     for part in (*(image.entrypoint or ()), *image.command):
         if "\0" in part:
             problems.add(where, "an argument holds a NUL")
@@ -170,7 +174,7 @@ def _image_defaults(image: ImageDefaults, where: Where, problems: Problems) -> N
                 problems.add((*where, kind, name), f"{name!r} is no name", expected="text without = and control characters")
             if "\0" in value:
                 problems.add((*where, kind, name), "its value holds a NUL")
-            _template(value, (*where, kind, name), problems)
+            check_template(value, (*where, kind, name), problems)
     if image.user is not None and not re.fullmatch(r"[A-Za-z0-9_.-]+(:[A-Za-z0-9_.-]+)?", image.user):
         problems.add((*where, "user"), f"{image.user!r} is no user", expected="NAME, UID, or either with :GROUP")
 
@@ -207,8 +211,8 @@ def _publish(config: Config, problems: Problems) -> None:
         if name not in registries:
             problems.add(("publish", "to"), f"{name!r} is no registry", hint=suggestion(name, registries))
     for tag in config.publish.tags:
-        _template(tag, ("publish", "tags"), problems, refuse=("platform",))
-        if not is_tag(_sample(tag)):
+        check_template(tag, ("publish", "tags"), problems, refuse=OF_PLATFORM)
+        if not is_tag(sample(tag)):
             problems.add(("publish", "tags"), f"{tag!r} is no tag", expected="up to 128 letters, digits, _ . -")
     if not config.publish.tags:
         problems.add(("publish", "tags"), "is empty", expected="at least one tag")
@@ -231,6 +235,35 @@ def _platforms(texts: tuple[str, ...], where: Where, problems: Problems) -> None
         if platform in seen:
             problems.add(where, f"{seen[platform]!r} and {text!r} are the same platform", hint="remove one of them")
         seen[platform] = text
+
+
+def _one_image_each(texts: tuple[str, ...], where: Where, problems: Problems) -> None:
+    """An index can name one image for each platform that OCI has words for."""
+    seen: dict[str, str] = {}
+    for text in texts:
+        try:
+            platform = Platform.parse(text)
+        except ValueError:
+            continue  # said already
+        other = seen.setdefault(str(platform.plain), str(platform))
+        if platform.os in ("linux", "windows") and other != str(platform):
+            problems.add(
+                where,
+                f"{other} and {platform} are the same platform to those who pull: {platform.plain}",
+                hint="put one of them into another target, or set image = false",
+            )
+
+
+def _platform_base(base: str, system: str, where: Where, problems: Problems) -> None:
+    _base(base, where, problems)
+    if system not in ("linux", "windows"):
+        problems.add(where, f"no images are made for {system}", hint="take it out")
+    elif system == "windows" and base in ("scratch", "static"):
+        problems.add(
+            where,
+            f"{base!r} is no base of Windows: its programs start on Microsoft's bases only",
+            expected="an image like mcr.microsoft.com/windows/nanoserver:ltsc2022",
+        )
 
 
 def _package(pattern: str, where: Where, problems: Problems) -> None:
@@ -280,7 +313,9 @@ def _port(port: int | str, where: Where, problems: Problems) -> None:
         problems.add(where, f"{port!r} is no port", expected='1 to 65535, or as text "53/udp"')
 
 
-def _template(text: str, where: Where, problems: Problems, needs: str | None = None, refuse: tuple[str, ...] = ()) -> None:
+def check_template(
+    text: str, where: Where, problems: Problems, needs: str | None = None, refuse: tuple[str, ...] = ()
+) -> None:
     """Known names only. With `needs`, version and commit are an error that says which setting would allow them."""
     try:
         found = names(text)
@@ -299,6 +334,6 @@ def _template(text: str, where: Where, problems: Problems, needs: str | None = N
             )
 
 
-def _sample(text: str) -> str:
+def sample(text: str) -> str:
     """A template with something harmless in place of its names, to look at the rest."""
     return re.sub(r"\{[^{}]*\}", "x", text)

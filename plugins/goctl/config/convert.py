@@ -41,8 +41,8 @@ class Problems:
         self._added = 0
 
     def add(self, path: Path, message: str, *, expected: str = "", hint: str = "") -> None:
-        if path[2:3] == ("image",) and (("image", *path[3:]), message) in self.found:
-            return  # inherited from [image], where it is said already
+        if path[:1] == ("targets",) and (path[2:], message) in self.found:
+            return  # inherited from [image] or [archive], where it is said already
         self.found.setdefault((path, message), (expected, hint))
         self._added += 1
         if len(self.found) >= MOST_PROBLEMS or self._added >= _MOST_REPEATED:

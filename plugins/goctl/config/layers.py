@@ -14,8 +14,11 @@ import msgspec
 from goctl.config.convert import known_fields, words
 from goctl.config.lines import index
 from goctl.config.members import inherited
-from goctl.config.model import Go, ImageDefaults, Platforms, Project, Publish, Release, Workspace
+from goctl.config.model import Archives, Go, ImageDefaults, Platforms, Project, Publish, Release, Workspace
 from goctl.errors import Location
+
+#: The tables whose settings every target has in a table of its own, but for those it gives there.
+INHERITED = ("image", "archive")
 
 #: The tables that have fixed settings.
 FIXED: dict[str, type[msgspec.Struct]] = {
@@ -23,9 +26,13 @@ FIXED: dict[str, type[msgspec.Struct]] = {
     "project": Project,
     "go": Go,
     "image": ImageDefaults,
+    "archive": Archives,
     "publish": Publish,
     "release": Release,
 }
+
+
+_IN_TARGETS = tuple((name,) for name in INHERITED)
 
 
 class Origin(NamedTuple):
@@ -107,7 +114,7 @@ class Source:
             return Location(self.variables[path][0])
         for depth in range(len(path), 0, -1):
             # What a target's image does not say stands in [image].
-            inherits = [("image", *path[3:depth])] if path[:1] == ("targets",) and path[2:3] == ("image",) else []
+            inherits = [(path[2], *path[3:depth])] if path[:1] == ("targets",) and path[2:3] in _IN_TARGETS else []
             for one in [path[:depth], *(inherits if depth > 3 else [])]:
                 found = self.line(one, profile)
                 if found is not None:
@@ -149,9 +156,8 @@ class Source:
             return Origin("file", self.place(path, ""))
         if _has(file, path):
             return Origin("workspace", self.place(path, ""))
-        if path[:1] == ("targets",) and path[2:3] == ("image",) and path[3:]:
-            # What a target's image does not say, [image] does.
-            above = self.origin(("image", *path[3:]))
+        if path[:1] == ("targets",) and path[2:3] in _IN_TARGETS and path[3:]:
+            above = self.origin((path[2], *path[3:]))
             return above if above.kind != "default" else Origin("default")
         if path in self.defaults or (
             path[:2] in {("targets", name) for name in self.discovered} and path[2:] in ((), ("packages",))

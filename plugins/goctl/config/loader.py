@@ -10,11 +10,12 @@ from typing import Any
 
 import msgspec
 
-from goctl.config import checks, members
+from goctl.config import archives, checks, members
 from goctl.config.convert import EnoughProblems, Problems, known_fields, suggestion, table, tables
 from goctl.config.discover import discover
-from goctl.config.layers import FIXED, Origin, Source, profiles_of
+from goctl.config.layers import FIXED, INHERITED, Origin, Source, profiles_of
 from goctl.config.model import (
+    ArchiveDefaults,
     Config,
     Image,
     ImageDefaults,
@@ -157,8 +158,8 @@ def _profile_problems(source: Source, name: str, overlay: dict[str, Any], root: 
 
 
 def _touched(tree: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
-    """What a profile can make wrong: all tables, but of the targets those that it names, and one for each stamp when [image]
-    changes.
+    """What a profile can make wrong: all tables, but of the targets those that it names, and one for each stamp when what
+    all have changes.
 
     Without this, the time for a file with many profiles and many targets would be their product.
     """
@@ -166,10 +167,10 @@ def _touched(tree: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(targets, dict) or not isinstance(named, dict):
         return tree
     kept = {name: target for name, target in targets.items() if name in named}
-    if "image" in overlay:
+    for inherited in set(INHERITED) & overlay.keys():
         first: dict[str, str] = {}
         for name, target in targets.items():
-            if isinstance(target, dict) and target.get("image") is not False:
+            if isinstance(target, dict) and target.get(inherited) is not False:
                 first.setdefault(str(target.get("stamp", "")), name)
         kept |= {name: targets[name] for name in list(first.values())[:3]}
     return {**tree, "targets": kept}
@@ -194,6 +195,7 @@ def _convert(tree: dict[str, Any], root: Path, source: Source, problems: Problem
     if source.above is not None and "workspace" in source.raw:
         problems.add(("workspace",), "a member of a workspace cannot be one", hint="move it to the file above")
     checks.check(config, root, problems, source.file.parent)
+    archives.check(config, problems)
     return config if len(problems.found) == before else None
 
 
@@ -205,12 +207,20 @@ def _complete(config: Config, folder: Path, root: Path, source: Source, shared: 
     changes: dict[str, Any] = {"project": msgspec.structs.replace(config.project, name=name)}
     targets = config.targets
     # A workspace's file is a project too where it declares targets; else it only holds others.
-    if "targets" not in source.tree(source.overlay) and not config.workspace.members:
-        image = Image(**{field: getattr(config.image, field) for field in ImageDefaults.__struct_fields__})
+    tree = source.tree(source.overlay)
+    if "targets" not in tree and not config.workspace.members:
+        image = Image(**msgspec.structs.asdict(config.image))
+        archive = (
+            ArchiveDefaults(**{name: getattr(config.archive, name) for name in ArchiveDefaults.__struct_fields__})
+            if "archive" in tree
+            else False
+        )
         found = _discover(config, folder, root, source)
-        targets = {name: msgspec.structs.replace(target, image=image) for name, target in found.items()}
+        targets = {name: msgspec.structs.replace(target, image=image, archive=archive) for name, target in found.items()}
         source.discovered.update(targets)
     is_member = source.above is not None
+    if is_member:
+        targets = {one: _with_own_files(target, folder, root) for one, target in targets.items()}
     changes["targets"] = {
         one: msgspec.structs.replace(target, image=msgspec.structs.replace(target.image, repository=repository))
         if isinstance(target.image, Image) and not target.image.repository
@@ -237,6 +247,17 @@ def _shared_output(config: Config, source: Source) -> str:
     release = source.above.tree(source.above.overlay).get("release", {})
     dist = release.get("dist") if isinstance(release, dict) else None
     return dist if isinstance(dist, str) and dist else Release().dist
+
+
+def _with_own_files(target: Target, folder: Path, root: Path) -> Target:
+    """Where nobody said what archives hold, a member's hold its own README, and its own license or the workspace's."""
+    archive = target.archive
+    if not isinstance(archive, ArchiveDefaults) or archive.files != ArchiveDefaults().files:
+        return target
+    own = folder.relative_to(root).as_posix()
+    has_license = next(folder.glob("LICENSE*"), None) is not None
+    files = (f"{own}/README*", f"{own}/LICENSE*" if has_license else "LICENSE*")
+    return msgspec.structs.replace(target, archive=msgspec.structs.replace(archive, files=files))
 
 
 def _discover(config: Config, folder: Path, root: Path, source: Source) -> dict[str, Target]:
@@ -281,27 +302,33 @@ def _platforms(raw: Any, source: Source, problems: Problems) -> Platforms | None
 
 def _targets(tree: dict[str, Any], problems: Problems) -> dict[str, Target]:
     raw = tree.get("targets", {})
-    defaults = tree.get("image", {})
     if not isinstance(raw, dict):
         problems.add(("targets",), "is no table", expected="a table of tables")
         return {}
-    own = known_fields(ImageDefaults)
-    # What is wrong in [image] is said there, and once.
-    wrong = {path[1] for path, _ in problems.found if path[:1] == ("image",) and path[1:]}
-    shared = {}
-    if isinstance(defaults, dict):
-        shared = {key: value for key, value in defaults.items() if key in own and key not in wrong}
+    shared = {
+        "image": _shared(tree, "image", ImageDefaults, problems),
+        "archive": _shared(tree, "archive", ArchiveDefaults, problems),
+    }
+    # Every target has an image unless it says no; archives are for those who ask.
+    wanted = {"image": True, "archive": "archive" in tree}
     made: dict[str, Any] = {}
     for name, target in raw.items():
-        if (
-            isinstance(target, dict)
-            and isinstance(target.get("image", True), dict | bool)
-            and target.get("image") is not False
-        ):
-            image = target.get("image")
-            target = {**target, "image": {**shared, **(image if isinstance(image, dict) else {})}}
+        if isinstance(target, dict):
+            target = dict(target)
+            for table, defaults in shared.items():
+                own = target.get(table, wanted[table])
+                if own is True or isinstance(own, dict):
+                    target[table] = {**defaults, **(own if isinstance(own, dict) else {})}
         made[name] = target
     return tables(Target, made, ("targets",), problems)
+
+
+def _shared(tree: dict[str, Any], name: str, kind: type[msgspec.Struct], problems: Problems) -> dict[str, Any]:
+    """What a table gives to every target. What is wrong in it is said there, and once."""
+    found = tree.get(name, {})
+    wrong = {path[1] for path, _ in problems.found if path[:1] == (name,) and path[1:]}
+    own = known_fields(kind)
+    return {key: value for key, value in found.items() if key in own and key not in wrong} if isinstance(found, dict) else {}
 
 
 def _plain_tables(raw: Any, path: tuple[str, ...], problems: Problems) -> dict[str, dict[str, Any]]:

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-Stage = Literal["mod", "generate", "build", "image", "push"]
-STAGES: tuple[Stage, ...] = ("mod", "generate", "build", "image", "push")
+Stage = Literal["mod", "generate", "build", "image", "archive", "push"]
+STAGES: tuple[Stage, ...] = ("mod", "generate", "build", "image", "archive", "push")
 
 Text = str
 Strings = tuple[str, ...]
@@ -94,7 +94,16 @@ class PlatformSettings(Table, frozen=True):
     """What is different on one platform."""
 
     env: Annotated[Map, _doc("Environment of the compiler on this platform.", examples=[{"GOEXPERIMENT": "none"}])] = {}
-    base: Annotated[Text | None, _doc("The base image on this platform.", examples=["static"])] = None
+    flags: Annotated[
+        Strings, _doc("More flags of `go build` on this platform, before the target's.", examples=[["-buildmode=pie"]])
+    ] = ()
+    base: Annotated[
+        Text | None,
+        _doc(
+            "The base image on this platform. There are images for Windows only with one of Windows.",
+            examples=["mcr.microsoft.com/windows/nanoserver:ltsc2022"],
+        ),
+    ] = None
 
 
 class Platforms(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +140,9 @@ class ImageDefaults(Table, frozen=True):
     user: Annotated[
         Text | None,
         _doc(
-            "User (and group) the program runs as. Default: the base's; `nonroot` (65532) on `static`.", examples=["nonroot"]
+            "User (and group) the program runs as. Default: the base's; `nonroot` (65532) on `static`. Numbers, `root`, "
+            "`nobody` and `nonroot` are users of Linux: images for Windows keep their base's.",
+            examples=["nonroot"],
         ),
     ] = None
     working_directory: Annotated[Text | None, _doc("Where the program starts.", examples=["/srv"])] = None
@@ -149,13 +160,70 @@ class Image(ImageDefaults, frozen=True):
     ] = ""
     assets: Annotated[
         Map,
-        _doc("Files and folders to add: path in the project = path in the image.", examples=[{"web/dist": "/srv/www"}]),
+        _doc(
+            "Files and folders to add: path in the project = path in the image (on Windows, on C:).",
+            examples=[{"web/dist": "/srv/www"}],
+        ),
     ] = {}
     entrypoint: Annotated[
         Strings | None,
-        _doc("What the container starts. Default: the first package's program.", examples=[["/usr/local/bin/api"]]),
+        _doc(
+            "What the container starts. Default: the first package's program. On Windows /usr/local/bin/NAME stands for "
+            "its C:\\app\\NAME.exe.",
+            examples=[["/usr/local/bin/api"]],
+        ),
     ] = None
     command: Annotated[Strings, _doc("Default arguments.", examples=[["--help"]])] = ()
+
+
+Format = Literal["tar.gz", "tar.zst", "zip"]
+
+
+class ArchiveDefaults(Table, frozen=True):
+    """What every target's archives have unless its own table says otherwise."""
+
+    format: Annotated[Format, _doc("How archives are packed. Those for Windows are zip, whatever this says.")] = "tar.gz"
+    files: Annotated[
+        Strings,
+        _doc(
+            "Files of the project to add, under the paths they have there: names of files or folders, or patterns (`*`, "
+            "`?`, `[a-z]`, `**` for any folders). What is written here has to be there. Programs, and scripts that begin "
+            "with `#!`, can be run when they are unpacked.",
+            examples=[["LICENSE", "docs/**/*.md"]],
+        ),
+    ] = ("LICENSE*", "README*")
+    name: Annotated[
+        Text,
+        _doc(
+            "The file's name without its extension; templates are filled in.",
+            examples=["{project}_{version}_{os}_{arch}{variant}"],
+        ),
+    ] = "{target}_{version}_{os}_{arch}{variant}"
+    folder: Annotated[
+        Text,
+        _doc(
+            "A folder in the archive that holds everything; templates as for `name`, empty for none.",
+            examples=["{target}-{version}"],
+        ),
+    ] = ""
+    compression_level: Annotated[
+        int,
+        _doc("How hard: 1 to 12 for tar.gz and zip, 1 to 19 for tar.zst. The default is 6, and 9 for tar.zst.", ge=0, le=19),
+    ] = 0
+
+
+class Archives(ArchiveDefaults, frozen=True):
+    """Archives for people, in `dist/archives`: a target's programs for one platform, and some files. Where this table is,
+    every target has them.
+    """
+
+    checksums: Annotated[
+        Text,
+        _doc(
+            "The file beside the archives that `sha256sum -c` reads; templates are filled in.",
+            examples=["{project}_{version}_checksums.txt"],
+        ),
+    ] = "SHA256SUMS"
 
 
 Stamp = Literal["none", "label", "binary"]
@@ -198,6 +266,13 @@ class Target(Table, frozen=True):
     ] = "musl"
     engine: Annotated[Text, _doc("Who compiles: `embedded`, or an engine of an installed package.")] = "embedded"
     image: Annotated[Image | bool, _doc("Its image; `image = false` for programs without one.")] = Image()
+    archive: Annotated[
+        ArchiveDefaults | bool,
+        _doc(
+            "Its archives: a table with settings of `[archive]` but `checksums`, or `true`. By default `true` where there "
+            "is an `[archive]`, else `false`."
+        ),
+    ] = False
 
 
 class Registry(Table, frozen=True):
@@ -227,7 +302,7 @@ class Release(Table, frozen=True):
     """What `invoke release` does."""
 
     stages: Annotated[tuple[Stage, ...], _doc("The stages it runs; they always run in this order.")] = STAGES
-    dist: Annotated[Text, _doc("Where programs are left, by target and platform.")] = "dist"
+    dist: Annotated[Text, _doc("Where programs are left, by target and platform, and archives.")] = "dist"
 
 
 class Config(Table, frozen=True):
@@ -240,6 +315,7 @@ class Config(Table, frozen=True):
     platforms: Platforms = Platforms()
     targets: dict[str, Target] = {}
     image: ImageDefaults = ImageDefaults()
+    archive: Archives = Archives()
     registries: dict[str, Registry] = {}
     publish: Publish = Publish()
     release: Release = Release()

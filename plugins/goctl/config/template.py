@@ -6,7 +6,9 @@ import difflib
 import re
 from collections.abc import Mapping
 
-KNOWN = ("version", "git.sha", "git.short", "git.branch", "date", "target", "platform")
+#: What is different from one platform to the next.
+OF_PLATFORM = ("platform", "os", "arch", "variant")
+KNOWN = ("version", "git.sha", "git.short", "git.branch", "date", "project", "target", *OF_PLATFORM)
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _VARIABLE = re.compile(r"env\.[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -43,3 +45,20 @@ def fill(text: str, values: Mapping[str, str]) -> str:
         return values[_known(match[1] or "")]
 
     return _TOKEN.sub(put, text)
+
+
+#: Names that Windows keeps for devices, with any extension.
+_DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?\Z", re.IGNORECASE)
+
+
+def file_name_problem(name: str) -> str:
+    """Why text will not do as the name of one file on every system, in words; empty where it will."""
+    if not name or name.startswith((".", "-", " ")):
+        return "is empty, or begins with a dot, a dash or a space"
+    if re.search(r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f]', name):
+        return "holds a slash or another character that file names cannot hold"
+    if name.endswith((".", " ")) or len(name.encode("utf-8", "surrogatepass")) > 200:
+        return "ends with a dot or a space, or is too long"
+    if _DEVICES.match(name):
+        return "is a device on Windows"
+    return ""

@@ -152,7 +152,7 @@ class _Build:
         digest = self._ledger.untouched(path)
         if digest is None:
             return
-        target = self._out / step.file_name
+        target = self._out / step.linked_name
         try:
             os.link(path, target)
         except OSError:
@@ -201,7 +201,7 @@ class _Build:
     def _is_there(self, step: CompileStep, *, fresh_only: bool) -> bool:
         """Whether the step's program is there; with `fresh_only`, and not the one that was linked in."""
         try:
-            found = os.stat(self._out / step.file_name)
+            found = os.stat(self._out / step.linked_name)
         except FileNotFoundError:
             return False
         seed = self._seeds.get(step.id)
@@ -210,7 +210,7 @@ class _Build:
     def _take(self, step: CompileStep) -> Outcome:
         """Moves a finished program to where each target expects it."""
         del self._pending[step.id]
-        made = self._out / step.file_name
+        made = self._out / step.linked_name
         found = made.stat()
         seed = self._seeds.get(step.id)
         is_seed = seed is not None and (found.st_ino, found.st_mtime_ns) == seed[:2]

@@ -15,9 +15,10 @@ from goctl.oci.assets import asset_entries, asset_files, place
 from goctl.oci.elf import interpreter
 from goctl.oci.layers import Compression, Layer, remembered, write_layer
 from goctl.oci.tar import FILE_MODE, LINKED, Entry
+from goctl.oci.windows import folded, windows_entries
 from goctl.plan.facts import Base
-from goctl.plan.images import SCRATCH, STATIC
 from goctl.plan.model import Asset, ImageStep, IndexStep, Program
+from goctl.plan.systems import SCRATCH, STATIC
 from goctl.system.files import inside
 from goctl.values import Descriptor, Platform
 
@@ -36,22 +37,27 @@ class Assembler:
         base = step.base
         if base is None:
             raise ImageError(f"the base {step.base_reference!r} of {step.target} is not known for {step.platform}")
-        _refuse_clashes(self._places(step))
-        compression = Compression(step.compression, step.compression_level, step.compressor)
-        added = [(self._asset_layer(asset, base, compression), f"goctl: asset {asset.path}") for asset in step.assets]
+        if _is_windows(step) and is_built_in(base):
+            raise ImageError(
+                f"{base.reference} is no base for {step.platform}: Windows starts programs on its own bases only",
+                hint=f'set platforms."{step.platform}".base',
+            )
+        _refuse_clashes(folded(self._places(step)) if _is_windows(step) else self._places(step))
+        added = [(self._asset_layer(step, base, asset), f"goctl: asset {asset.path}") for asset in step.assets]
         added += [
-            (self._program_layer(program, inputs[program.step], base, compression), f"goctl: program {program.path}")
+            (self._program_layer(step, base, program, inputs[program.step]), f"goctl: program {program.path}")
             for program in step.programs
         ]
         document = self._base_config(step, base)
+        platform = _platform(step, document)
         content = manifests.config(
-            document, step.platform, step.settings, [layer.diff_id for layer, _ in added], [words for _, words in added]
+            document, platform, step.settings, [layer.diff_id for layer, _ in added], [words for _, words in added]
         )
         config = Descriptor(manifests.CONFIG, self._host.blobs.add(content), len(content))
         layers = (*(manifests.oci_layer(layer) for layer in base.layers), *(layer.descriptor for layer, _ in added))
         content = manifests.manifest(config, layers, self._annotations(step, base))
         manifest = Descriptor(manifests.MANIFEST, self._host.blobs.add(content), len(content))
-        return Image(step.platform, manifest, config, layers)
+        return Image(platform, manifest, config, layers)
 
     def index(self, step: IndexStep, inputs: Mapping[str, Artifact]) -> Index:
         """A target's index over its images."""
@@ -92,14 +98,14 @@ class Assembler:
                 yield where, path is None, what
         yield from ((place(program.path, ""), False, f"the program of {program.step}") for program in step.programs)
 
-    def _asset_layer(self, asset: Asset, base: Base, compression: Compression) -> Layer:
+    def _asset_layer(self, step: ImageStep, base: Base, asset: Asset) -> Layer:
         source = inside(self._host.root, asset.source, what="assets")
         content = ("asset", str(asset.digest), asset.path, f"{FILE_MODE:o}")
         # Each file's digest is compared as it is read, here and for programs: what was declared or compiled is what goes in,
         # whoever writes there meanwhile.
-        return self._layer(content, lambda: asset_entries(source, asset.path, asset.digest), base, compression)
+        return self._layer(step, base, content, lambda: asset_entries(source, asset.path, asset.digest))
 
-    def _program_layer(self, program: Program, binary: Artifact, base: Base, compression: Compression) -> Layer:
+    def _program_layer(self, step: ImageStep, base: Base, program: Program, binary: Artifact) -> Layer:
         if not isinstance(binary, Binary):
             raise ImageError(f"{program.step} gave no program for {program.path}")
         source = self._host.root / binary.path
@@ -110,18 +116,39 @@ class Assembler:
             )
         entry = Entry(name=place(program.path, ""), source=source, expected=binary.digest)
         content = ("program", binary.digest, program.path, f"{FILE_MODE:o}")
-        return self._layer(content, lambda: [entry], base, compression)
+        return self._layer(step, base, content, lambda: [entry])
 
-    def _layer(
-        self, content: tuple[str, ...], entries: Callable[[], list[Entry]], base: Base, compression: Compression
-    ) -> Layer:
-        without = frozenset() if is_built_in(base) else LINKED
+    def _layer(self, step: ImageStep, base: Base, content: tuple[str, ...], entries: Callable[[], list[Entry]]) -> Layer:
+        compression = Compression(step.compression, step.compression_level, step.compressor)
+        on_windows = _is_windows(step)
+        without = frozenset() if is_built_in(base) or on_windows else LINKED
         blobs, check = self._host.blobs, self._host.check
 
         def make() -> Layer:
-            return write_layer(entries(), compression, blobs, check, without=without)
+            made = windows_entries(entries()) if on_windows else entries()
+            return write_layer(made, compression, blobs, check, without=without)
 
-        return remembered((*content, *sorted(without)), compression, blobs, self._host.memo, make)
+        # What these words stand for changes the bytes of a layer.
+        content += ("windows",) if on_windows else tuple(sorted(without))
+        return remembered(content, compression, blobs, self._host.memo, make)
+
+
+def _is_windows(step: ImageStep) -> bool:
+    return step.platform.os == "windows"
+
+
+def _platform(step: ImageStep, document: Mapping[str, Any]) -> Platform:
+    """The platform that an image is for, in OCI's words; on Windows with the base's version of it.
+
+    Windows runs an image with process isolation only where its own version is that one (image-spec, os.version).
+    """
+    platform = step.platform.plain
+    if not _is_windows(step):
+        return platform
+    version = document.get("os.version")
+    if not isinstance(version, str) or not version:
+        raise ImageError(f"the base {step.base_reference} says no os.version in its config", hint="take a base of Windows")
+    return msgspec.structs.replace(platform, os_version=version)
 
 
 def is_built_in(base: Base) -> bool:

@@ -51,6 +51,7 @@ def config(
         **({"variant": _variant(platform)} if _variant(platform) else {}),
         "os": platform.os,
         **({"os.version": platform.os_version} if platform.os_version else {}),
+        **({"os.features": base["os.features"]} if platform.os_version and base.get("os.features") else {}),
         "config": _runtime(base.get("config") or {}, settings),
         "rootfs": {"type": "layers", "diff_ids": [*old_ids, *diff_ids]},
         "history": [*old_history, *({"created": created, "created_by": words} for words in history)],

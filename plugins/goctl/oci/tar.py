@@ -22,7 +22,8 @@ _READ = 1 << 20
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A file or a folder of an archive. `name` is relative, without a leading slash; `source` is a file on disk or bytes;
-    None makes a folder. `expected` is the digest a file must have when it is read.
+    None makes a folder. `expected` is the digest a file must have when it is read. `records` are pax records besides.
+    `time` is in seconds since the epoch.
     """
 
     name: str
@@ -31,6 +32,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     mode: int = FILE_MODE
     uid: int = 0
     gid: int = 0
+    records: tuple[tuple[str, str], ...] = ()
+    time: int = 0
 
 
 #: Folders that have an owner and a mode of their own wherever they are: an entry of 0755 would take them from the base.
@@ -119,7 +122,8 @@ def _padding(size: int) -> bytes:
 def _header(entry: Entry, size: int) -> bytes:
     info = tarfile.TarInfo(entry.name + ("/" if entry.source is None else ""))
     info.type = tarfile.DIRTYPE if entry.source is None else tarfile.REGTYPE
-    info.mode, info.uid, info.gid, info.size = entry.mode, entry.uid, entry.gid, size
+    info.mode, info.uid, info.gid, info.size, info.mtime = entry.mode, entry.uid, entry.gid, size, entry.time
+    info.pax_headers = dict(entry.records)
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 

@@ -86,10 +86,25 @@ class Base(msgspec.Struct, frozen=True):
     diff_ids: tuple[Digest, ...] = ()
 
 
+class File(msgspec.Struct, frozen=True, order=True):
+    """A file of the project: its path from `Host.root` with forward slashes, and the digest of its content. `name` is where
+    an archive has it: a member of a workspace leaves its own folder out.
+    """
+
+    path: str
+    digest: Digest
+    name: str = ""
+
+    @property
+    def place(self) -> str:
+        return self.name or self.path
+
+
 class Facts(msgspec.Struct, frozen=True):
     """What was looked up. `assets` maps a source path of goctl.toml to the digest of its names and contents; `bases` maps
     (reference, platform) to what it is pinned to; `compressors` maps gzip and zstd to the library and version whose bytes
-    they are (`deflate 0.9.0`); `cgo` says what programs with cgo depend on besides their sources.
+    they are (`deflate 0.9.0`); `cgo` says what programs with cgo depend on besides their sources; `files` holds what each
+    name and pattern of `archive.files` stands for.
     """
 
     git: Git | None = None
@@ -102,3 +117,4 @@ class Facts(msgspec.Struct, frozen=True):
     environment: Mapping[str, str] = {}
     modules: Digest | None = None
     cgo: Mapping[ListingKey, str] = {}
+    files: Mapping[str, tuple[File, ...]] = {}

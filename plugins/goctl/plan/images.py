@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from goctl.config.model import Config, Image, Target
-from goctl.plan import keys
+from goctl.config.template import OF_PLATFORM, names
+from goctl.plan import keys, systems
 from goctl.plan.facts import Facts
 from goctl.plan.model import Asset, CompileStep, ImageStep, IndexStep, Program, Settings
 from goctl.plan.naming import Names, creation_time
+from goctl.plan.systems import SCRATCH
 from goctl.values import Platform
 
-PROGRAM_FOLDER = "/usr/local/bin"
-SCRATCH, STATIC = "scratch", "static"
 
-
-def wants_image(target: Target, platform: Platform) -> bool:
-    """Whether a target has an image on a platform. Programs for other systems than linux are left in dist/ alone."""
-    return isinstance(target.image, Image) and platform.os == "linux"
+def wants_image(config: Config, target: Target, platform: Platform) -> bool:
+    """Whether a target has an image on a platform. Other systems' programs are left in dist/ alone."""
+    return not systems.no_image(config, target, platform)
 
 
 def base_reference(config: Config, target: Target, platform: Platform) -> str:
@@ -31,14 +30,16 @@ def image_step(config: Config, facts: Facts, name: str, platform: Platform, comp
     image = _image(target)
     reference = base_reference(config, target, platform)
     base = facts.bases.get((reference, platform))
-    programs = tuple(Program(step.id, f"{PROGRAM_FOLDER}/{step.file_name}") for step in compiles)
+    programs = tuple(Program(step.id, systems.program_path(step.file_name, platform)) for step in compiles)
     assets = tuple(Asset(source, path, facts.assets.get(source)) for source, path in sorted(image.assets.items()))
-    settings = _settings(target, image, facts, name, platform, programs)
+    filled = Names(facts, project=config.project.name, target=name, platform=platform)
+    settings = _settings(target, image, facts, filled, platform, programs)
     compressor = facts.compressors.get(image.compression, "")
     level = image.compression_level or {"gzip": 1, "zstd": 3}[image.compression]
     fields = {
         "engine": image.engine,
-        "platform": str(platform),
+        # What only the compiler knows of counts in its own key: an image has no word for it.
+        "platform": str(platform.plain),
         "base": base.digest if base is not None else "",
         "base reference": reference,
         "compression": f"{image.compression} {level} {compressor}",
@@ -69,9 +70,11 @@ def image_step(config: Config, facts: Facts, name: str, platform: Platform, comp
 
 def index_step(config: Config, facts: Facts, name: str, children: tuple[str, ...]) -> IndexStep:
     image = _image(config.targets[name])
-    names = Names(facts, target=name)
+    filled = Names(facts, project=config.project.name, target=name)
     annotations = tuple(
-        sorted((key, names.fill(value)) for key, value in image.annotations.items() if "{platform}" not in value)
+        sorted(
+            (key, filled.fill(value)) for key, value in image.annotations.items() if not set(OF_PLATFORM) & {*names(value)}
+        )
     )
     return IndexStep(
         id=f"index:{name}",
@@ -91,23 +94,22 @@ def _image(target: Target) -> Image:
 
 
 def _settings(
-    target: Target, image: Image, facts: Facts, name: str, platform: Platform, programs: tuple[Program, ...]
+    target: Target, image: Image, facts: Facts, names: Names, platform: Platform, programs: tuple[Program, ...]
 ) -> Settings:
-    names = Names(facts, target=name, platform=platform)
-
     def filled(table: dict[str, str]) -> tuple[tuple[str, str], ...]:
         return tuple(sorted((key, names.fill(value)) for key, value in table.items()))
 
     stamped = target.stamp != "none"
+    paths = tuple(program.path for program in programs)
     labels = dict(filled(image.labels))
     if stamped:
         labels = _stamp_labels(facts, names) | labels
     return Settings(
-        user=image.user,
-        working_directory=image.working_directory,
+        user=systems.user(image.user, platform),
+        working_directory=image.working_directory and systems.shown_path(image.working_directory, platform),
         env=filled(image.env),
         ports=tuple(sorted(f"{port}/tcp" if "/" not in str(port) else str(port) for port in image.ports)),
-        entrypoint=image.entrypoint if image.entrypoint is not None else tuple(program.path for program in programs[:1]),
+        entrypoint=systems.entrypoint(paths[:1] if image.entrypoint is None else image.entrypoint, paths, platform),
         command=image.command,
         labels=tuple(sorted(labels.items())),
         annotations=filled(image.annotations),

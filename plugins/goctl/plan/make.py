@@ -1,7 +1,7 @@
 """`make(config, facts)`: the whole plan, from values alone.
 
 Targets become compile steps (one for each distinct package, platform and set of flags, shared by all targets that want
-it), image steps, an index step each, and a push step for each registry.
+it), image steps, an index step each, archive steps and one for their checksums, and a push step for each registry.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from collections.abc import Mapping
 
 import msgspec
 
-from goctl.config.model import Config, Image, Target
+from goctl.config.model import ArchiveDefaults, Config, Image, Target
 from goctl.plan import keys
+from goctl.plan.archives import archive_step, checksums_steps
 from goctl.plan.facts import Facts, ListingKey, Main, Toolchain
-from goctl.plan.images import image_step, index_step, wants_image
-from goctl.plan.model import AnyStep, CompileStep, Plan, PushStep, Skipped
+from goctl.plan.images import image_step, index_step
+from goctl.plan.model import AnyStep, ArchiveStep, CompileStep, Plan, PushStep, Skipped
 from goctl.plan.naming import Names
+from goctl.plan.systems import file_name, no_image
 from goctl.values import Digest, Platform
 
 #: Flags of GOFLAGS that leave what is compiled as it is, or that goctl sets itself.
@@ -40,7 +42,14 @@ def make(config: Config, facts: Facts, chosen: Mapping[str, tuple[Platform, ...]
     return Plan(
         project=config.project.name,
         version=facts.version,
-        steps=(*builder.compiles.values(), *builder.images, *builder.indexes, *builder.pushes),
+        steps=(
+            *builder.compiles.values(),
+            *builder.images,
+            *builder.indexes,
+            *builder.archives,
+            *checksums_steps(config, facts, builder.archives),
+            *builder.pushes,
+        ),
         skipped=tuple(builder.skipped),
         unknown=tuple(unknown),
     )
@@ -51,7 +60,7 @@ def listing_key(config: Config, target: Target, platform: Platform) -> ListingKe
     return ListingKey(
         platform=platform,
         tags=tuple(sorted(set(target.build_tags))),
-        flags=tuple(flag for flag in target.flags if re.match(r"--?mod(=|\Z)", flag)),
+        flags=tuple(flag for flag in _flags(config, target, platform) if re.match(r"--?mod(=|\Z)", flag)),
         env=_environment(config, target, platform),
         cgo=f"zig:{target.libc}" if target.cgo == "zig" else str(target.cgo or ""),
     )
@@ -85,6 +94,7 @@ class _Builder:
         self.compiles: dict[tuple[str, str, str], CompileStep] = {}
         self.images: list[AnyStep] = []
         self.indexes: list[AnyStep] = []
+        self.archives: list[ArchiveStep] = []
         self.pushes: list[AnyStep] = []
         self.skipped: list[Skipped] = []
         self._dist = posixpath.normpath(config.release.dist.replace("\\", "/"))
@@ -97,13 +107,12 @@ class _Builder:
         children = []
         for platform in platforms:
             compiles = self._compile(name, target, platform)
-            if not wants_image(target, platform):
+            if isinstance(target.archive, ArchiveDefaults):
+                self.archives.append(archive_step(self.config, self.facts, name, platform, compiles))
+            why = no_image(self.config, target, platform)
+            if why:
                 if isinstance(target.image, Image):
-                    self.skipped.append(
-                        Skipped(
-                            f"image {name}@{platform}", f"only programs are made for {platform.os}: images are for linux"
-                        )
-                    )
+                    self.skipped.append(Skipped(f"image {name}@{platform}", why))
                 continue
             children.append(image_step(self.config, self.facts, name, platform, compiles))
         if not children or not isinstance(target.image, Image):
@@ -113,9 +122,12 @@ class _Builder:
         self.indexes.append(index)
         self._push(name, target.image, index.id)
 
+    def _names(self, name: str, platform: Platform | None = None) -> Names:
+        return Names(self.facts, project=self.config.project.name, target=name, platform=platform)
+
     def _compile(self, name: str, target: Target, platform: Platform) -> list[CompileStep]:
         env = _environment(self.config, target, platform)
-        flags = _go_flags(target, Names(self.facts, target=name, platform=platform))
+        flags = _go_flags(self.config, target, platform, self._names(name, platform))
         key = listing_key(self.config, target, platform)
         told = (*flags, *(f"{k}={v}" for k, v in env), *(("cgo", key.cgo) if key.cgo else ()))
         group = keys.combine("group", target.engine, str(platform), *told).hex[:16]
@@ -172,7 +184,7 @@ class _Builder:
             engine=target.engine,
             package=pattern,
             import_path=main.import_path,
-            file_name=program_name(main.import_path) + (".exe" if platform.os == "windows" else ""),
+            file_name=file_name(program_name(main.import_path), platform),
             platform=platform,
             flags=flags,
             env=env,
@@ -186,7 +198,7 @@ class _Builder:
         )
 
     def _push(self, name: str, image: Image, index: str) -> None:
-        names = Names(self.facts, target=name)
+        names = self._names(name)
         tags = tuple(dict.fromkeys(names.fill_tag(tag) for tag in self.config.publish.tags))
         for registry in self.config.publish.to or tuple(self.config.registries):
             self.pushes.append(
@@ -220,10 +232,16 @@ def program_name(import_path: str) -> str:
     return elements[-1]
 
 
-def _go_flags(target: Target, names: Names) -> tuple[str, ...]:
+def _flags(config: Config, target: Target, platform: Platform) -> tuple[str, ...]:
+    """Flags of go build as goctl.toml has them: the platform's, then the target's, of which the last one counts."""
+    settings = config.platforms.settings.get(str(platform))
+    return (*(settings.flags if settings else ()), *target.flags)
+
+
+def _go_flags(config: Config, target: Target, platform: Platform, names: Names) -> tuple[str, ...]:
     flags = []
     if target.build_tags:
         flags.append("-tags=" + ",".join(sorted(set(target.build_tags))))
     if target.ldflags:
         flags.append("-ldflags=" + " ".join(names.fill_ldflag(flag) for flag in target.ldflags))
-    return (*flags, *target.flags)
+    return (*flags, *_flags(config, target, platform))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from goctl.plan.facts import Base
+from goctl.plan.facts import Base, File
 from goctl.values import Digest, Platform
 
 
@@ -61,6 +61,11 @@ class CompileStep(Step, frozen=True, tag="compile", kw_only=True):
     fields: dict[str, str]
 
     @property
+    def linked_name(self) -> str:
+        """The name that go itself gives the program: without .wasm."""
+        return self.file_name.removesuffix(".wasm") if self.platform.architecture == "wasm" else self.file_name
+
+    @property
     def stage(self) -> str:
         return "build"
 
@@ -69,7 +74,7 @@ class CompileStep(Step, frozen=True, tag="compile", kw_only=True):
 
 
 class Program(msgspec.Struct, frozen=True, rename="kebab"):
-    """A program in an image: the compile step it comes from, and its absolute path in the image."""
+    """A program in an image or an archive: the compile step it comes from, and its path there (in an image absolute)."""
 
     step: str
     path: str
@@ -168,7 +173,60 @@ class PushStep(Step, frozen=True, tag="push", kw_only=True):
         return None
 
 
-AnyStep = CompileStep | ImageStep | IndexStep | PushStep
+class ArchiveStep(Step, frozen=True, tag="archive", kw_only=True):
+    """One target's archive for one platform: its programs, and files of the project.
+
+    `path` is the archive's, as Binary has it; `folder` is the one that everything in it lies in, or empty; the paths of
+    `programs` and `files` count from there. `created` is the time of all that is in it, in seconds since the epoch. `format`
+    is tar.gz, tar.zst or zip; `compressor` names the library and version whose bytes these are.
+    """
+
+    target: str
+    platform: Platform
+    path: str
+    folder: str
+    programs: tuple[Program, ...]
+    files: tuple[File, ...]
+    created: int
+    format: str
+    compression_level: int
+    compressor: str
+    recipe: Digest
+    fields: dict[str, str]
+
+    @property
+    def stage(self) -> str:
+        return "archive"
+
+    def key(self, inputs: Mapping[str, Digest]) -> Digest | None:
+        from goctl.plan.keys import combine
+
+        if any(need not in inputs for need in self.needs):
+            return None
+        return combine("archive", self.recipe, *(inputs[need] for need in self.needs))
+
+
+class ChecksumsStep(Step, frozen=True, tag="checksums", kw_only=True):
+    """The file with the sha256 of every archive. `path` is its own, as Binary has it; `names` are the files of the archives
+    it needs, in that order; `others` those of the project's archives that were not chosen, which keep their lines.
+
+    It has no key: the file tells whether there is anything to do.
+    """
+
+    target: str = ""
+    path: str
+    names: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+    @property
+    def stage(self) -> str:
+        return "archive"
+
+    def key(self, inputs: Mapping[str, Digest]) -> Digest | None:
+        return None
+
+
+AnyStep = CompileStep | ImageStep | IndexStep | ArchiveStep | ChecksumsStep | PushStep
 
 
 class Skipped(msgspec.Struct, frozen=True, rename="kebab"):

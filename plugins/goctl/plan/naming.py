@@ -1,4 +1,4 @@
-"""What the templates of goctl.toml stand for: version, commit, date, target, platform, environment."""
+"""What the templates of goctl.toml stand for: version, commit, date, project, target, platform, environment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import datetime
 import re
 from collections.abc import Iterator, Mapping
 
-from goctl.config.template import fill, names
+from goctl.config.template import file_name_problem, fill, names
 from goctl.errors import ConfigError
 from goctl.plan.facts import Facts
 from goctl.values import Platform
@@ -25,7 +25,7 @@ _MISSING = {
 class Names(Mapping[str, str]):
     """The values of templates for one target and platform. A name without a value raises ConfigError that says why."""
 
-    def __init__(self, facts: Facts, *, target: str = "", platform: Platform | None = None) -> None:
+    def __init__(self, facts: Facts, *, project: str = "", target: str = "", platform: Platform | None = None) -> None:
         self._values: dict[str, str] = {}
         if facts.version is not None:
             self._values["version"] = facts.version
@@ -34,10 +34,13 @@ class Names(Mapping[str, str]):
         created = creation_time(facts)
         if created is not None:
             self._values["date"] = datetime.datetime.fromtimestamp(created, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if project:
+            self._values["project"] = project
         if target:
             self._values["target"] = target
         if platform is not None:
-            self._values["platform"] = str(platform)
+            self._values |= {"platform": str(platform), "os": platform.os, "arch": platform.architecture}
+            self._values["variant"] = _variant(platform)
         self._environment = facts.environment
 
     def __getitem__(self, name: str) -> str:
@@ -60,6 +63,19 @@ class Names(Mapping[str, str]):
         """A tag: what a version may hold and a tag may not (`+` before build metadata) becomes `-`."""
         return re.sub(r"[^A-Za-z0-9._-]", "-", self.fill(text))[:128]
 
+    def fill_file_name(self, text: str) -> str:
+        """The name of a file or a folder. What a branch or a date may hold and a file's name may not becomes `-`; what the
+        environment says is taken as it is. Raises ConfigError for a name that some system would refuse.
+        """
+        made = fill(text, {name: self._in_file_name(name) for name in names(text)})
+        problem = file_name_problem(made)
+        if problem:
+            raise ConfigError(f"{text!r} comes to {made!r}, which {problem}", hint="give it another name")
+        return made
+
+    def _in_file_name(self, name: str) -> str:
+        return self[name] if name.startswith("env.") else re.sub(r"[^\w.+~-]", "-", self[name])
+
     def fill_ldflag(self, text: str) -> str:
         """A linker flag. A value with spaces or quotes would be read as several flags, and is refused."""
         for name in names(text):
@@ -69,6 +85,12 @@ class Names(Mapping[str, str]):
                     hint="give it a value without them",
                 )
         return self.fill(text)
+
+
+def _variant(platform: Platform) -> str:
+    """What follows an architecture in a name: `v7` for armv7, `-power9` for ppc64le-power9, nothing where there is none."""
+    text = str(platform).removeprefix(platform.pair).lstrip("/").replace("+", "-")
+    return text if not text or re.match(r"v[0-9]", text) else f"-{text}"
 
 
 def creation_time(facts: Facts) -> int | None:

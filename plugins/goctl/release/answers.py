@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from goctl.config.model import STAGES
 from goctl.events import Document, StageStarted, Table
-from goctl.plan.model import AnyStep, CompileStep, ImageStep, IndexStep, Plan, PushStep
+from goctl.plan.model import AnyStep, ArchiveStep, ChecksumsStep, CompileStep, ImageStep, IndexStep, Plan, PushStep
 from goctl.plan.why import differences
 from goctl.release import run
 from goctl.release.known import Known
@@ -52,7 +52,9 @@ def affected(crew: Crew, selections: Sequence[str], since: str) -> None:
 def plan(crew: Crew, selections: Sequence[str], task: str, since: str = "") -> None:
     """Tells the whole plan of a task: steps, keys, inputs, and what will be skipped and why. Touches nothing."""
     stages = run.stages_of(crew, task)
-    chosen = run.narrowed(crew, run.choose(crew, selections), since)
+    everything = run.choose(crew, selections)
+    run.check_archives(crew, everything, task)
+    chosen = run.narrowed(crew, everything, since)
     if not chosen:
         return
     wanted = tuple(stage for stage in STAGES if any(stage in stages[project] for project in chosen))
@@ -76,14 +78,14 @@ def _judge(crew: Crew, made: Plan) -> list[_Line]:
     lines = []
     for step in made.steps:
         key = step.key(digests)
-        artifact = _recall(known, step, key)
+        artifact = _recall(known, step, key, digests)
         if artifact is not None:
             digests[step.id] = artifact
         lines.append(_Line(step, key, *_state(step, key, artifact is not None)))
     return lines
 
 
-def _recall(known: Known, step: AnyStep, key: Digest | None) -> Digest | None:
+def _recall(known: Known, step: AnyStep, key: Digest | None, digests: Mapping[str, Digest]) -> Digest | None:
     match step:
         case CompileStep():
             program = known.program(step)
@@ -94,6 +96,12 @@ def _recall(known: Known, step: AnyStep, key: Digest | None) -> Digest | None:
         case IndexStep():
             index = known.index(key)
             return index.digest if index is not None else None
+        case ArchiveStep():
+            archive = known.archive(step, key)
+            return archive.digest if archive is not None else None
+        case ChecksumsStep():
+            file = known.checksums(step, digests)
+            return file.digest if file is not None else None
     return None
 
 
@@ -105,7 +113,7 @@ def _state(step: AnyStep, key: Digest | None, is_known: bool) -> tuple[str, str]
     if isinstance(step, CompileStep):
         return ("to do", "not compiled yet") if key is not None else ("to do", "its inputs cannot be told beforehand")
     if key is not None:
-        return "to do", "not assembled yet"
+        return "to do", "not packed yet" if isinstance(step, ArchiveStep) else "not assembled yet"
     if isinstance(step, ImageStep) and step.recipe is None:
         return "to do", "its base is not pinned yet, or not made on this machine"
     return "to do", "after what it is made from"
@@ -135,10 +143,12 @@ def _as_text(made: Plan, lines: Sequence[_Line], stages: Sequence[str]) -> str:
 
 def _inputs(step: AnyStep) -> list[tuple[str, str]]:
     match step:
-        case CompileStep() | ImageStep():
+        case CompileStep() | ImageStep() | ArchiveStep():
             return [(name, value) for name, value in step.fields.items() if value]
         case IndexStep():
             return [("images", ", ".join(step.needs))]
+        case ChecksumsStep():
+            return [("file", step.path), ("archives", ", ".join((*step.names, *step.others)))]
         case PushStep():
             return [("repository", step.repository), ("tags", ", ".join(step.tags))]
 
@@ -149,7 +159,7 @@ def explain(crew: Crew, selections: Sequence[str]) -> None:
     known = Known(crew.first)
     rows = []
     for line in _judge(crew, made):
-        if not isinstance(line.step, CompileStep | ImageStep):
+        if not isinstance(line.step, CompileStep | ImageStep | ArchiveStep):
             continue
         reasons = ["up to date"] if line.state == "known" else _reasons(crew, known, line.step)
         rows += [(line.step.title if number == 0 else "", reason) for number, reason in enumerate(reasons)]
@@ -158,7 +168,7 @@ def explain(crew: Crew, selections: Sequence[str]) -> None:
         crew.first.emit(Table("unknown", ("unknown",), ((words,),)))
 
 
-def _reasons(crew: Crew, known: Known, step: CompileStep | ImageStep) -> list[str]:
+def _reasons(crew: Crew, known: Known, step: CompileStep | ImageStep | ArchiveStep) -> list[str]:
     before = known.last_fields(step.id)
     if before is None:
         return ["it was never done here"]
@@ -176,6 +186,8 @@ def _reasons(crew: Crew, known: Known, step: CompileStep | ImageStep) -> list[st
         if step.base is None:
             return ["its base is not pinned yet, or not made on this machine"]
         return ["a program in it is compiled anew"]
+    if isinstance(step, ArchiveStep):
+        return ["a program in it is compiled anew, or the archive was removed or edited"]
     return ["what it made was removed or edited below dist/"]
 
 

@@ -34,13 +34,13 @@ class AssetLedger:
         found = identity(path)
         if found is None:
             raise ImageError(f"the asset {source!r} does not exist", hint="make it before the release, or mend image.assets")
-        record = self._recall(source)
+        record = self._recall(path)
         if record is not None and all(identity(part) == known for part, known in record.parts.items()):
             return Digest(record.digest)
-        return self._read(source, path)
+        return self._read(path)
 
-    def _recall(self, source: str) -> _Record | None:
-        content = self._session.memo.get("asset", source)
+    def _recall(self, path: Path) -> _Record | None:
+        content = self._session.memo.get("asset", str(path))
         if content is None:
             return None
         try:
@@ -48,7 +48,7 @@ class AssetLedger:
         except msgspec.MsgspecError:
             return None
 
-    def _read(self, source: str, path: Path) -> Digest:
+    def _read(self, path: Path) -> Digest:
         from goctl.oci.assets import asset_digest
 
         if self._session.look_only:
@@ -57,7 +57,7 @@ class AssetLedger:
         digest = asset_digest(path)
         at = clock(self._session.state)
         if before == _parts(path) and all(known.is_settled(at) for known in before.values()):
-            self._session.memo.put("asset", source, msgspec.msgpack.encode(_Record(before, str(digest))))
+            self._session.memo.put("asset", str(path), msgspec.msgpack.encode(_Record(before, str(digest))))
         return digest
 
 

@@ -9,7 +9,7 @@ import msgspec
 from goctl.errors import ConfigError, ImageError
 from goctl.events import Notice
 from goctl.plan.facts import Base
-from goctl.plan.images import SCRATCH, STATIC
+from goctl.plan.systems import SCRATCH, STATIC
 from goctl.release import lock
 from goctl.values import Digest, ImageRef, Platform, from_json, to_json
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goctl.config.members import FILE_NAME
-from goctl.config.model import Image
 from goctl.errors import ConfigError, GoctlError, ImageError, ModuleError, RegistryError, StorageError
 from goctl.events import Notice, StageStarted, Table
 from goctl.golang import command, moduleinfo, moduleinit, modules, tidying
-from goctl.plan.images import SCRATCH, base_reference
+from goctl.plan.images import base_reference, wants_image
 from goctl.plan.select import platforms_of
+from goctl.plan.systems import SCRATCH
 from goctl.release.walk import joined
 
 if TYPE_CHECKING:
@@ -46,9 +46,8 @@ def base_update(session: Session, *, dry: bool) -> None:
     slots = {
         (base_reference(session.config, target, platform), platform)
         for target in session.config.targets.values()
-        if isinstance(target.image, Image)
         for platform in platforms_of(session.config, target)
-        if platform.os == "linux"
+        if wants_image(session.config, target, platform)
     }
     references = tuple(sorted({reference for reference, _ in slots} - {SCRATCH}))
     if dry:

@@ -10,7 +10,7 @@ import msgspec
 
 from goctl.contracts import Artifact, Host, Outcome
 from goctl.errors import GoctlError, Interrupted
-from goctl.plan.model import CompileStep, ImageStep, IndexStep, Step
+from goctl.plan.model import ArchiveStep, ChecksumsStep, CompileStep, ImageStep, IndexStep, Step
 
 
 class EmbeddedOptions(msgspec.Struct, frozen=True, rename="kebab"):
@@ -18,10 +18,10 @@ class EmbeddedOptions(msgspec.Struct, frozen=True, rename="kebab"):
 
 
 class EmbeddedEngine:
-    """Compiles with `golang/`, assembles with `oci/`."""
+    """Compiles with `golang/`, assembles and packs with `oci/`."""
 
     Options = EmbeddedOptions
-    kinds: ClassVar[frozenset[str]] = frozenset({"compile", "image", "index"})
+    kinds: ClassVar[frozenset[str]] = frozenset({"compile", "image", "index", "archive"})
 
     def __init__(self, options: EmbeddedOptions, host: Host) -> None:
         del options
@@ -34,18 +34,30 @@ class EmbeddedEngine:
 
             yield from Compiler(self._host).run(compiles, inputs)
         for step in steps:
-            if isinstance(step, ImageStep | IndexStep):
-                yield self._assemble(step, inputs)
+            if not isinstance(step, CompileStep):
+                yield self._timed(step, inputs)
 
-    def _assemble(self, step: ImageStep | IndexStep, inputs: Mapping[str, Artifact]) -> Outcome:
-        from goctl.oci.assemble import Assembler
-
+    def _timed(self, step: Step, inputs: Mapping[str, Artifact]) -> Outcome:
         started = time.perf_counter()
-        assembler = Assembler(self._host)
         try:
-            artifact = assembler.image(step, inputs) if isinstance(step, ImageStep) else assembler.index(step, inputs)
+            artifact = self._made(step, inputs)
         except Interrupted:
             raise
         except GoctlError as error:
             return Outcome(step.id, error=error, seconds=time.perf_counter() - started)
         return Outcome(step.id, artifact, seconds=time.perf_counter() - started)
+
+    def _made(self, step: Step, inputs: Mapping[str, Artifact]) -> Artifact | None:
+        from goctl.oci.archives import Archiver
+        from goctl.oci.assemble import Assembler
+
+        match step:
+            case ImageStep():
+                return Assembler(self._host).image(step, inputs)
+            case IndexStep():
+                return Assembler(self._host).index(step, inputs)
+            case ArchiveStep():
+                return Archiver(self._host).archive(step, inputs)
+            case ChecksumsStep():
+                return Archiver(self._host).checksums(step, inputs)
+        return None

@@ -15,6 +15,7 @@ from goctl.plan.images import base_reference, wants_image
 from goctl.plan.make import EMBEDDED, listing_key
 from goctl.release import git
 from goctl.release.assets import AssetLedger
+from goctl.release.files import archive_files
 from goctl.values import Digest, Platform
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def _facts(session: Session, chosen: Chosen, found: _Go, asked: Callable[[], Git
     wanted = git.wanted_names(session.config)
     assets = _assets(session, chosen)
     bases = _bases(session, chosen)
+    files = archive_files(session, chosen)
     checkout = asked() if asked is not None else None
     return Facts(
         git=checkout,
@@ -54,6 +56,7 @@ def _facts(session: Session, chosen: Chosen, found: _Go, asked: Callable[[], Git
         bases=bases,
         compressors=_compressors(),
         cgo=found.cgo,
+        files=files,
         environment={
             name: os.environ[name]
             for name in ("SOURCE_DATE_EPOCH", *(name[4:] for name in wanted if name.startswith("env.")))
@@ -186,7 +189,7 @@ def _bases(session: Session, chosen: Chosen) -> dict[tuple[str, Platform], Base]
     for name, platforms in chosen.items():
         target = session.config.targets[name]
         for platform in platforms:
-            if not wants_image(target, platform):
+            if not wants_image(session.config, target, platform):
                 continue
             slot = (base_reference(session.config, target, platform), platform)
             if slot not in bases:

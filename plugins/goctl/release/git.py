@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from goctl.config.model import Config, Image
+from goctl.config.model import ArchiveDefaults, Config, Image
 from goctl.config.template import names
 from goctl.errors import ConfigError, ToolchainError
 from goctl.plan.facts import Git
@@ -23,7 +23,9 @@ def wanted_names(config: Config) -> frozenset[str]:
         texts += target.ldflags
         if isinstance(target.image, Image):
             image = target.image
-            texts += [*image.env.values(), *image.labels.values(), *image.annotations.values()]
+            texts += [image.repository, *image.env.values(), *image.labels.values(), *image.annotations.values()]
+        if isinstance(target.archive, ArchiveDefaults):
+            texts += [target.archive.name, target.archive.folder, config.archive.checksums]
         if target.stamp != "none":
             found |= {"version", "git.sha", "date"}
     for text in texts:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from goctl.contracts import Binary, Image, Index
-from goctl.plan.model import CompileStep
+from goctl.contracts import Archive, Binary, Image, Index
+from goctl.plan.model import ArchiveStep, ChecksumsStep, CompileStep
 from goctl.system.files import replace, storage_errors
 from goctl.system.ledger import Ledger
 from goctl.values import Digest, from_json, to_json
@@ -18,7 +19,7 @@ from goctl.values import Digest, from_json, to_json
 if TYPE_CHECKING:
     from goctl.release.session import Session
 
-A = TypeVar("A", Binary, Image, Index)
+A = TypeVar("A", Binary, Image, Index, Archive)
 
 
 class Known:
@@ -62,6 +63,23 @@ class Known:
     def index(self, key: Digest | None) -> Index | None:
         return self._artifact("index", key, Index)
 
+    def archive(self, step: ArchiveStep, key: Digest | None) -> Archive | None:
+        """The archive of a step, when its key is known and the file below dist/ is still that archive."""
+        archive = self._artifact("archive", key, Archive)
+        if archive is None or self._ledger.digest(self._session.root / step.path) != archive.digest:
+            return None
+        return msgspec.structs.replace(archive, path=step.path)
+
+    def checksums(self, step: ChecksumsStep, digests: Mapping[str, Digest]) -> Archive | None:
+        """The file of checksums, when it says of the archives with these digests (by step id) what it should."""
+        from goctl.oci.checksums import checksums
+
+        if any(need not in digests for need in step.needs):
+            return None
+        path = self._session.root / step.path
+        text = checksums(self._session, step, digests)
+        return Archive.of(self._session.root, path, text) if self._ledger.digest(path) == Digest.of(text) else None
+
     def is_complete(self, image: Image) -> bool:
         """Whether the whole content of an image is in the blob store."""
         blobs = (image.manifest, image.config, *image.layers)
@@ -84,6 +102,15 @@ class Known:
     def learn_index(self, key: Digest | None, index: Index) -> None:
         if key is not None:
             self._session.memo.put("index", key, to_json(index))
+
+    def learn_archive(self, key: Digest | None, archive: Archive, id: str, fields: dict[str, str]) -> None:
+        self._ledger.made(self._session.root / archive.path, archive.digest)
+        if key is not None:
+            self._session.memo.put("archive", key, to_json(archive))
+        self._session.memo.put("last", id, to_json(fields))
+
+    def learn_checksums(self, file: Archive) -> None:
+        self._ledger.note(self._session.root / file.path, file.digest)
 
     def last_fields(self, id: str) -> dict[str, str] | None:
         """The fields a step had when it last ended well; None when it never did."""

@@ -32,13 +32,14 @@ DEPENDS = {
     "generate": ("mod", "generate"),
     "build": ("mod", "generate", "build"),
     "image": ("mod", "generate", "build", "image"),
+    "archive": ("mod", "generate", "build", "archive"),
     "push": ("mod", "generate", "build", "image", "push"),
 }
 
 #: Stages by project.
 Stages = Mapping[str, tuple[str, ...]]
 #: Those that a plan has steps of.
-WALKED = frozenset({"build", "image", "push"})
+WALKED = frozenset({"build", "image", "archive", "push"})
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +103,18 @@ def narrowed(crew: Crew, chosen: Mapping[str, Chosen], since: str) -> Mapping[st
     return affected
 
 
+def check_archives(crew: Crew, chosen: Mapping[str, Chosen], task: str) -> None:
+    """Raises ConfigError where archives alone are asked for and no chosen target has any."""
+    names = [(project, name) for project, own in chosen.items() for name in own]
+    if task != "archive" or any(crew.configs[project].targets[name].archive for project, name in names):
+        return
+    whose = f"{', '.join(name for _, name in names)} {'has' if len(names) == 1 else 'have'}"
+    raise ConfigError(
+        f"there is nothing to pack: {whose} no archives",
+        hint="write [archive] into goctl.toml for archives of every target, or archive = true into a target's table",
+    )
+
+
 def plan(crew: Crew, chosen: Mapping[str, Chosen]) -> Plan:
     """The whole plan. In a crew that only looks, nothing is touched."""
     facts = gather(crew, chosen)
@@ -115,6 +128,7 @@ def release(crew: Crew, request: Request) -> None:
     stages = stages_of(crew, request.task)
     shard = Shard.parse(request.shard) if request.shard else None
     everything = choose(crew, request.select)
+    check_archives(crew, everything, request.task)
     counter = _Counter(crew.first.emit)
     crew.listen(counter)
     with _finishing(counter, started), crew.first.lock():

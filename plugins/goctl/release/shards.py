@@ -1,34 +1,37 @@
 """`--shard` and `merge`: a release on several machines. Each makes its part and pushes it under no name; then one of them
 joins the parts into indexes, and gives the names.
 
-A shard leaves `dist/shards/1-of-4/`: what it made, and where a destination cannot be reached by all machines, the content.
+A shard leaves `dist/shards/1-of-4/`: what it made, and the layers too where a destination is on one machine alone.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from goctl.contracts import Artifact, Image
-from goctl.errors import ConfigError, ImageError
+from goctl.contracts import Archive, Artifact, Image
+from goctl.errors import ConfigError, ImageError, StorageError
 from goctl.events import Notice, RunStarted
-from goctl.plan.model import ImageStep, IndexStep, Plan, PushStep
+from goctl.plan.model import ChecksumsStep, ImageStep, IndexStep, Plan, PushStep
 from goctl.plan.shard import Shard, Slot, identity
 from goctl.release import costs
 from goctl.release.extensions import scheme
 from goctl.release.publish import Publisher
 from goctl.release.walk import Results
-from goctl.system.files import storage_errors, write_atomic
+from goctl.system.files import inside, replace, storage_errors, write_atomic
+from goctl.system.ledger import Ledger, digest_of
 from goctl.values import Descriptor, Digest, from_json, to_json
 
 if TYPE_CHECKING:
     from goctl.cache.store import Blobs
     from goctl.release.crew import Crew
+    from goctl.release.session import Session
 
 NAME = "shard.json"
 FOLDER = "shards"
@@ -37,7 +40,7 @@ _FORMAT = 1
 
 class Part(msgspec.Struct, frozen=True, rename="kebab", kw_only=True):
     """What one shard made. `split` is equal for all shards of one release; `steps` are those that the merge needs, of the
-    whole plan; `images` and `spent` (seconds) are by step id.
+    whole plan; `images`, `archives` and `spent` (seconds) are by step id, `slots` is what `costs` keeps.
     """
 
     format: int
@@ -46,8 +49,9 @@ class Part(msgspec.Struct, frozen=True, rename="kebab", kw_only=True):
     split: Digest
     project: str
     version: str | None
-    steps: tuple[ImageStep | IndexStep | PushStep, ...]
+    steps: tuple[ImageStep | IndexStep | ChecksumsStep | PushStep, ...]
     images: dict[str, Image]
+    archives: dict[str, Archive]
     spent: dict[str, float]
     slots: dict[str, float]
 
@@ -57,7 +61,7 @@ def own_steps(plan: Plan, part: Iterable[Slot], project: str) -> Plan:
     slots = {str(slot) for slot in part}
     kept = []
     for step in plan.steps:
-        if isinstance(step, IndexStep | PushStep):
+        if isinstance(step, IndexStep | ChecksumsStep | PushStep):
             continue
         targets: Sequence[str] = getattr(step, "targets", None) or (getattr(step, "target", ""),)
         platform = getattr(step, "platform", None)
@@ -76,7 +80,7 @@ def _qualified(target: str, project: str) -> str:
 
 def split_of(plan: Plan, parts: Sequence[Sequence[Slot]]) -> Digest:
     """The identity of a split: shards that were made from other commits or settings have another."""
-    told = [step for step in plan.steps if isinstance(step, IndexStep | PushStep)]
+    told = [step for step in plan.steps if isinstance(step, IndexStep | ChecksumsStep | PushStep)]
     return identity(parts, to_json(told).decode())
 
 
@@ -97,12 +101,14 @@ def publish(crew: Crew, plan: Plan, own: Plan, results: Results) -> None:
 def write(crew: Crew, shard: Shard, split: Digest, plan: Plan, own: Plan, results: Results) -> None:
     """Leaves what a shard made in dist/shards/."""
     images = {id: artifact for id, artifact in results.artifacts.items() if isinstance(artifact, Image)}
+    archives = {id: artifact for id, artifact in results.artifacts.items() if isinstance(artifact, Archive)}
     folder = crew.first.output / FOLDER / f"{shard.number}-of-{shard.count}"
     with storage_errors(str(folder)):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        if _needs_content(crew, plan):
-            _export(crew, images.values(), folder / "blobs")
+        _export(crew, images.values(), folder / "blobs", whole=_needs_content(crew, plan))
+        for archive in archives.values():
+            _link(crew.first.root / archive.path, folder / "files" / archive.digest.hex)
     part = Part(
         format=_FORMAT,
         number=shard.number,
@@ -110,8 +116,9 @@ def write(crew: Crew, shard: Shard, split: Digest, plan: Plan, own: Plan, result
         split=split,
         project=plan.project,
         version=plan.version,
-        steps=tuple(step for step in plan.steps if isinstance(step, ImageStep | IndexStep | PushStep)),
+        steps=tuple(step for step in plan.steps if isinstance(step, ImageStep | IndexStep | ChecksumsStep | PushStep)),
         images=images,
+        archives=archives,
         spent=dict(results.seconds),
         slots=costs.of_slots(own, results.spent, crew.name),
     )
@@ -140,17 +147,26 @@ def _content(images: Iterable[Image]) -> dict[Digest, Descriptor]:
     return {blob.digest: blob for image in images for blob in (image.manifest, image.config, *image.layers)}
 
 
-def _export(crew: Crew, images: Iterable[Image], folder: Path) -> None:
+def _documents(images: Iterable[Image]) -> dict[Digest, Descriptor]:
+    return {blob.digest: blob for image in images for blob in (image.manifest, image.config)}
+
+
+def _export(crew: Crew, images: Iterable[Image], folder: Path, *, whole: bool) -> None:
+    """Leaves manifests and configs, which name what is there; and layers, where others cannot have them from elsewhere."""
     folder.mkdir(parents=True, exist_ok=True)
     store = _blobs(crew)
-    for digest, blob in _content(images).items():
+    for digest, blob in (_content(images) if whole else _documents(images)).items():
         if not store.has(digest, blob.size):
             raise ImageError(f"the content of {digest} is gone from the store", hint="run the shard again")
-        place = folder / digest.hex
-        try:
-            os.link(store.path(digest), place)
-        except OSError:
-            shutil.copy2(store.path(digest), place)
+        _link(store.path(digest), folder / digest.hex)
+
+
+def _link(source: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, place)
+    except OSError:
+        shutil.copy2(source, place)
 
 
 def merge(crew: Crew, folders: Sequence[str]) -> None:
@@ -164,12 +180,20 @@ def merge(crew: Crew, folders: Sequence[str]) -> None:
     crew.first.emit(RunStarted("merge", plan.project, len(plan.steps)))
     for folder, part in parts:
         _import(crew, folder / "blobs", part.images.values())
-    artifacts: dict[str, Image] = {id: image for _, part in parts for id, image in part.images.items()}
-    lacking = [step.id for step in plan.steps if isinstance(step, ImageStep) and step.id not in artifacts]
+        for archive in part.archives.values():
+            _bring(crew.first, archive, folder / "files" / archive.digest.hex)
+    artifacts: dict[str, Artifact] = {id: one for _, part in parts for id, one in (part.images | part.archives).items()}
+    lacking = [
+        need
+        for step in plan.steps
+        if not isinstance(step, ImageStep | PushStep)
+        for need in step.needs
+        if need not in artifacts
+    ]
     if lacking:
         raise ConfigError(f"no shard made {', '.join(lacking[:5])}", hint="run the shards again, all from one commit")
     spent = {id: seconds for _, part in parts for id, seconds in part.spent.items()}
-    results = Results({**artifacts, **_indexes(crew, plan, artifacts)}, frozenset(), spent, {})
+    results = Results({**artifacts, **_joined(crew, plan, artifacts)}, frozenset(), spent, {})
     publisher = Publisher(crew, plan)
     try:
         # What is not on this machine is in the registries, or cannot be had.
@@ -179,11 +203,12 @@ def merge(crew: Crew, folders: Sequence[str]) -> None:
     costs.learn(crew.first.state, {slot: cost for _, part in parts for slot, cost in part.slots.items()})
 
 
-def _indexes(crew: Crew, plan: Plan, images: Mapping[str, Image]) -> dict[str, Artifact]:
+def _joined(crew: Crew, plan: Plan, made: Mapping[str, Artifact]) -> dict[str, Artifact]:
+    """The steps over what several shards made: indexes, and the files of checksums."""
     found: dict[str, Artifact] = {}
     for step in plan.steps:
-        if isinstance(step, IndexStep):
-            for outcome in crew.host(step).engine(step.engine).run([step], {need: images[need] for need in step.needs}):
+        if isinstance(step, IndexStep | ChecksumsStep):
+            for outcome in crew.host(step).engine(step.engine).run([step], {need: made[need] for need in step.needs}):
                 if outcome.error is not None:
                     raise outcome.error
                 if outcome.artifact is not None:
@@ -222,6 +247,23 @@ def _part(place: Path) -> Part:
     if part.format != _FORMAT:
         raise ConfigError(f"{file} was written by another version of goctl", hint="use one version for all shards")
     return part
+
+
+def _bring(session: Session, archive: Archive, source: Path) -> None:
+    """Puts an archive of a shard where the release has it, verified."""
+    place = session.root / archive.path
+    if place.is_file() and digest_of(place) == archive.digest:
+        return
+    inside(session.root, archive.path, what="the shard's result")
+    with storage_errors(str(place)):
+        session.scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="merge.", dir=session.scratch) as folder:
+            beside = shutil.copyfile(source, Path(folder, "archive"))
+            if digest_of(beside) != archive.digest:
+                raise StorageError(f"{source} is damaged", hint="run that shard again")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            replace(beside, place)
+    Ledger(session.memo, session.root).made(place, archive.digest)
 
 
 def _import(crew: Crew, folder: Path, images: Iterable[Image]) -> None:

@@ -16,10 +16,11 @@ import msgspec
 from goctl.errors import GoctlError, Interrupted
 from goctl.plan.affected import Affected, affected
 from goctl.plan.facts import Facts
-from goctl.plan.images import STATIC, base_reference
+from goctl.plan.images import base_reference
 from goctl.plan.make import make
 from goctl.plan.model import CompileStep
 from goctl.plan.select import select
+from goctl.plan.systems import STATIC
 from goctl.release import lock
 from goctl.release.checkout import Checkout, base_commit, top_of
 from goctl.release.crew import Crew, assemble

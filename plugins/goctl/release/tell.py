@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from goctl.contracts import Binary
-from goctl.events import BuiltBinary, Emit, StepFinished
-from goctl.plan.model import AnyStep, CompileStep
+from goctl.contracts import Archive, Binary
+from goctl.events import BuiltArchive, BuiltBinary, Emit, StepFinished
+from goctl.plan.model import AnyStep, ArchiveStep, ChecksumsStep, CompileStep
 
 
 def tell_step(emit: Emit, step: AnyStep, outcome: str, *, seconds: float = 0.0, size: int = 0, detail: str = "") -> None:
@@ -18,3 +18,9 @@ def tell_programs(emit: Emit, step: CompileStep, binary: Binary, *, cached: bool
     """A row for each file below dist/ that holds a step's program."""
     for target, output in zip(step.targets, step.outputs, strict=True):
         emit(BuiltBinary(target, str(step.platform), output, binary.digest, binary.size, cached=cached))
+
+
+def tell_archive(emit: Emit, step: ArchiveStep | ChecksumsStep, archive: Archive, *, cached: bool) -> None:
+    """A row for an archive, or for the file of their checksums."""
+    platform = str(step.platform) if isinstance(step, ArchiveStep) else ""
+    emit(BuiltArchive(step.target, platform, archive.path, archive.digest, archive.size, cached=cached))

@@ -1,8 +1,8 @@
 """The walk over a plan: what is known is skipped, what is ready is done, and each result at once makes the next step ready.
 
-Programs are compiled by batches; as each is linked its images are assembled, and as each image is whole its content goes
-to every registry, while the compiler is still at work. Indexes close a target. Names come last of all: when every
-registry has everything of every target (publish.py).
+Programs are compiled by batches; as each is linked its images are assembled and its archives packed, and as each image is
+whole its content goes to every registry, while the compiler is still at work. Indexes close a target. Names come last of
+all: when every registry has everything of every target (publish.py).
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from goctl.contracts import Artifact, Binary, Image, Index, Outcome
+from goctl.contracts import Archive, Artifact, Binary, Image, Index, Outcome
 from goctl.errors import BuildError, ExtensionError, GoctlError
 from goctl.events import StepStarted
-from goctl.plan.model import AnyStep, CompileStep, ImageStep, IndexStep, Plan, PushStep
+from goctl.plan.model import AnyStep, ArchiveStep, ChecksumsStep, CompileStep, ImageStep, IndexStep, Plan, PushStep
 from goctl.release.costs import Meter
 from goctl.release.known import Known
-from goctl.release.tell import tell_programs, tell_step
+from goctl.release.tell import tell_archive, tell_programs, tell_step
 from goctl.values import Digest
 
 if TYPE_CHECKING:
     from goctl.release.crew import Crew
 
-#: Images assembled at the same time. Each layer is compressed by all cores, and each image holds some memory.
+#: Images and archives made at the same time. Each is compressed by all cores, and holds some memory.
 ASSEMBLERS = 2
 
 
@@ -145,35 +145,44 @@ class Walk:
         """Does a step, or finds it known, as soon as all that it needs is there."""
         if step.id in self._artifacts or any(need not in self._artifacts for need in step.needs):
             return
-        key = self._key(step)
-        if isinstance(step, ImageStep):
-            image = self._known.image(key)
-            if image is not None:
-                self._finish(step, image, cached=True)
-                return
-        elif isinstance(step, IndexStep):
-            index = self._known.index(key)
-            if index is not None and self._session.blobs.has(index.digest, index.descriptor.size):
-                self._finish(step, index, cached=True)
-                return
-        self._assemble(step)
+        known = self._recall(step)
+        if known is not None:
+            self._finish(step, known, cached=True)
+        else:
+            self._assemble(step)
+
+    def _recall(self, step: AnyStep) -> Artifact | None:
+        match step:
+            case ImageStep():
+                return self._known.image(self._key(step))
+            case IndexStep():
+                index = self._known.index(self._key(step))
+                return index if index is not None and self._session.blobs.has(index.digest, index.descriptor.size) else None
+            case ArchiveStep():
+                return self._known.archive(step, self._key(step))
+            case ChecksumsStep():
+                return self._known.checksums(step, self._digests(step))
+        return None
+
+    def _digests(self, step: AnyStep) -> dict[str, Digest]:
+        return {need: self._artifacts[need].digest for need in step.needs}
 
     def _key(self, step: AnyStep) -> Digest | None:
-        return step.key({need: self._artifacts[need].digest for need in step.needs})
+        return step.key(self._digests(step))
 
     def _assemble(self, step: AnyStep) -> None:
         host = self._crew.host(step)
         engine = host.engine(step.engine)
-        if "image" not in engine.kinds:
-            raise _unable(step.engine, "assemble images", engine.kinds)
+        if step.stage not in engine.kinds:
+            raise _unable(step.engine, f"make {step.stage}s", engine.kinds)
         inputs = {need: self._artifacts[need] for need in step.needs}
 
         def work() -> None:
             self._session.check()
-            if isinstance(step, ImageStep):
+            if isinstance(step, ImageStep | ArchiveStep):
                 self._session.emit(StepStarted(step.id, step.title, step.target, str(step.platform)))
-                if step.base is not None:
-                    host.bases.fetch(step.base)
+            if isinstance(step, ImageStep) and step.base is not None:
+                host.bases.fetch(step.base)
             for outcome in engine.run([step], inputs):
                 self._ended.put(outcome)
 
@@ -191,6 +200,10 @@ class Walk:
                 self._hooks.image_made(step, image)
             case IndexStep(), Index() as index:
                 self._known.learn_index(self._key(step), index)
+            case ArchiveStep(), Archive() as archive:
+                self._known.learn_archive(self._key(step), archive, step.id, step.fields)
+            case ChecksumsStep(), Archive() as file:
+                self._known.learn_checksums(file)
             case _:
                 self._errors.append(ended.error or _no_result(step))
                 tell_step(self._session.emit, step, "failed", seconds=ended.seconds)
@@ -220,6 +233,8 @@ class Walk:
         tell_step(self._session.emit, step, outcome, seconds=self._seconds.get(step.id, 0.0), size=artifact.size)
         if isinstance(step, CompileStep) and isinstance(artifact, Binary):
             tell_programs(self._session.emit, step, artifact, cached=cached)
+        elif isinstance(step, ArchiveStep | ChecksumsStep) and isinstance(artifact, Archive):
+            tell_archive(self._session.emit, step, artifact, cached=cached)
         for dependent in self._dependents.get(step.id, ()):
             self._advance(dependent)
 

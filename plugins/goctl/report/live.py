@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, TextIO
 
 from goctl.events import (
+    BuiltArchive,
     BuiltBinary,
     Event,
     Failed,
@@ -41,6 +42,7 @@ class Live:
         self._tasks: dict[str, TaskID] = {}
         self._images: list[tuple[str, ...]] = []
         self._programs: list[tuple[str, ...]] = []
+        self._archives: list[tuple[str, ...]] = []
 
     def emit(self, event: Event) -> None:
         with self._lock:
@@ -55,6 +57,8 @@ class Live:
                     self._images.append(words.image_row(event))
                 case BuiltBinary():
                     self._programs.append(words.program_row(event))
+                case BuiltArchive():
+                    self._archives.append(words.archive_row(event))
                 case RunFinished():
                     self.close()
                     self._closing_tables()
@@ -139,6 +143,8 @@ class Live:
     def _closing_tables(self) -> None:
         if self._programs:
             self._table(words.PROGRAM_COLUMNS, sorted(self._programs), "")
+        if self._archives:
+            self._table(words.ARCHIVE_COLUMNS, words.archives_in_order(self._archives), "")
         if self._images:
             self._image_table()
 

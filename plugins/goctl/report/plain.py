@@ -6,6 +6,7 @@ import threading
 from typing import TextIO
 
 from goctl.events import (
+    BuiltArchive,
     BuiltBinary,
     Document,
     Event,
@@ -29,6 +30,7 @@ class Plain:
         self._lock = threading.Lock()
         self._images: list[tuple[str, ...]] = []
         self._programs: list[tuple[str, ...]] = []
+        self._archives: list[tuple[str, ...]] = []
 
     def emit(self, event: Event) -> None:
         with self._lock:
@@ -37,6 +39,8 @@ class Plain:
                     self._images.append(words.image_row(event))
                 case BuiltBinary():
                     self._programs.append(words.program_row(event))
+                case BuiltArchive():
+                    self._archives.append(words.archive_row(event))
                 case RunFinished():
                     self._write([*self.closing(), words.finish_line(event)])
                 case _:
@@ -64,7 +68,11 @@ class Plain:
     def closing(self) -> list[str]:
         """The tables of what was made and released."""
         lines: list[str] = []
-        for columns, rows in ((words.PROGRAM_COLUMNS, sorted(self._programs)), (words.IMAGE_COLUMNS, self._images)):
+        for columns, rows in (
+            (words.PROGRAM_COLUMNS, sorted(self._programs)),
+            (words.ARCHIVE_COLUMNS, words.archives_in_order(self._archives)),
+            (words.IMAGE_COLUMNS, self._images),
+        ):
             if rows:
                 lines += ["", *words.aligned(columns, rows)]
         return [*lines, ""] if lines else []

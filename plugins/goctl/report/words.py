@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from goctl.events import BuiltBinary, Failed, Notice, ReleasedImage, RunFinished, StepFinished
+from goctl.events import BuiltArchive, BuiltBinary, Failed, Notice, ReleasedImage, RunFinished, StepFinished
 from goctl.values import ByteSize, Duration
 
 #: What steers a terminal, or turns around the order that text is read in: sequences and control characters, 8-bit ones and
@@ -14,6 +14,7 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u
 
 IMAGE_COLUMNS = ("target", "registry", "platforms", "size", "cached", "time", "digest", "tags")
 PROGRAM_COLUMNS = ("target", "platform", "size", "cached", "program")
+ARCHIVE_COLUMNS = ("target", "platform", "size", "cached", "archive")
 
 
 def clean(text: str) -> str:
@@ -76,6 +77,15 @@ def image_row(event: ReleasedImage) -> tuple[str, ...]:
 
 def program_row(event: BuiltBinary) -> tuple[str, ...]:
     return (event.target, event.platform, str(ByteSize(event.size)), "yes" if event.cached else "no", event.path)
+
+
+def archive_row(event: BuiltArchive) -> tuple[str, ...]:
+    return (event.target, event.platform, str(ByteSize(event.size)), "yes" if event.cached else "no", event.path)
+
+
+def archives_in_order(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Rows of archives by target and platform, the file of checksums last."""
+    return sorted(rows, key=lambda row: (not row[0], row))
 
 
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from goctl.cache.store import Blobs, Records
 from goctl.config.model import Config
@@ -44,6 +45,30 @@ class Host:
 
     def check(self) -> None:
         """Nothing interrupts a run with this host."""
+
+
+def make_base(
+    host: Host,
+    platform: str = "linux/amd64",
+    *,
+    os_version: str = "",
+    config: Mapping[str, Any] | None = None,
+    layers: Sequence[bytes] = (b"base",),
+) -> Base:
+    """A base image in a host's store, to build on: `config` is how it is run (Env, User...), `os_version` is for Windows."""
+    document = {
+        **_words(Platform.parse(platform)),
+        **({"os.version": os_version} if os_version else {}),
+        "config": dict(config or {}),
+        "rootfs": {"type": "layers", "diff_ids": [Digest.of(layer) for layer in layers]},
+        "history": [{"created_by": "base"} for _ in layers],
+    }
+    stored = _keep(host, f"{_OCI}.config.v1+json", to_json(document))
+    blobs = tuple(_keep(host, f"{_OCI}.layer.v1.tar", layer) for layer in layers)
+    manifest = {"schemaVersion": 2, "mediaType": f"{_OCI}.manifest.v1+json", "config": stored, "layers": blobs}
+    made = _keep(host, f"{_OCI}.manifest.v1+json", to_json(manifest))
+    diff_ids = tuple(Digest.of(layer) for layer in layers)
+    return Base(f"registry.test/base@{made.digest}", made.digest, stored, blobs, diff_ids)
 
 
 def make_index(
