@@ -102,6 +102,12 @@ def crane() -> str:
 
 
 @pytest.fixture(scope="session")
+def docker_registry() -> str:
+    """The path of Debian's `docker-registry`, which a test starts for itself."""
+    return _command("docker-registry")
+
+
+@pytest.fixture(scope="session")
 def go() -> str:
     """The path of the `go` command."""
     return _command("go")

@@ -24,6 +24,7 @@ _COMMON = {"profile": "use the settings of [profiles.NAME]", "json": "one event 
 _SELECTING = {"select": _SELECT, **_COMMON}
 _SINCE = {"since": "only what is made differently from how it was made at this branch, tag or commit"}
 _SHARD = {"shard": "a part of it, for one of several machines: 1/4 is the first of four"}
+_REGISTRY = "its table in goctl.toml, or a host; may be left out where there is one"
 _STAGE = {**_SELECTING, **_SINCE, **_SHARD, "jobs": "how many things to do at once (default: one for each core)"}
 
 #: Scalar defaults, so that INVOKE_GOCTL_PROFILE, INVOKE_GOCTL_JOBS and INVOKE_GOCTL_JSON are heard.
@@ -272,5 +273,13 @@ _KINDS = {
         _options(package=Parameter.empty, **_PLAIN),
         {"package": "the import path of a package, or a module", **_COMMON},
         positional=("package",),
+    ),
+    "registry.login": _Kind(
+        "try a login at a registry, and keep it where Docker does",
+        _options(registry="", username="", **_PLAIN),
+        {"registry": _REGISTRY, "username": "who logs in; the password is read from standard input", **_COMMON},
+    ),
+    "registry.logout": _Kind(
+        "forget the login for a registry", _options(registry="", **_PLAIN), {"registry": _REGISTRY, **_COMMON}
     ),
 }

@@ -57,6 +57,73 @@ def test_a_password_in_an_address_is_not_repeated(read: Read) -> None:
     assert "hunter2" not in "".join(told)
 
 
+@pytest.mark.parametrize(
+    "login",
+    [
+        'username = "env:U", password = "hunter2"',
+        'username = "hunter2", password = "env:P"',
+        'username = "env:U", password = "env:hunter2 x"',
+        'username = "env:U", password = "$hunter2"',
+        'identity-token = "hunter2"',
+        'username = "env:U", password = ["hunter2"]',
+        'username = "env:U", password = { value = "hunter2" }',
+    ],
+)
+def test_a_secret_in_place_of_a_variables_name_is_not_repeated(read: Read, login: str) -> None:
+    told = problems(read, TARGET + f'[registries.a]\nurl = "example.com/a"\ncredentials = {{ {login} }}\n')
+    assert all(problem.startswith("goctl.toml:5: registries.a.credentials") for problem in told)
+    assert "hunter2" not in "".join(told)
+    assert "env:NAME" in told[0] or "expected text" in told[0]
+
+
+@pytest.mark.parametrize("text", ['"hunter2"', "[5]", "true"])
+def test_a_login_that_is_no_table_is_not_repeated(read: Read, text: str) -> None:
+    told = problems(read, TARGET + f'[registries.a]\nurl = "example.com/a"\ncredentials = {text}\n')
+    assert told == ["goctl.toml:5: registries.a.credentials: what stands there will not do; expected a table"]
+
+
+def test_half_a_login_is_none(read: Read) -> None:
+    for login, expected in (
+        ('username = "env:U"', "needs a password or an identity-token"),
+        ('password = "env:P"', "has a password and no username"),
+        ('username = "env:U", password = "env:P", identity-token = "env:T"', "and not both"),
+        ("", "needs a password"),
+    ):
+        told = problems(read, TARGET + f'[registries.a]\nurl = "example.com/a"\ncredentials = {{ {login} }}\n')
+        assert expected in "".join(told)
+
+
+def test_names_of_variables_are_shown(read: Read) -> None:
+    loaded = read(TARGET + '[registries.a]\nurl = "h.example/a"\ncredentials = { username = "env:U", password = "env:P" }\n')
+    shown = {row.path: row.value for row in settings(loaded)}
+    assert shown["registries.a.credentials.password"] == "env:P"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('client-key = "k.pem"', "client-key: is the key of no certificate"),
+        ('client-certificate = "../k.pem"', "client-certificate: '../k.pem' leaves the project"),
+        ('client-certificate = "k.pem"\nplain-http = true', "client-certificate: cannot be shown over plain http"),
+        ('mirrors = ["https://m.example.com"]', "mirrors: 'https://m.example.com' is no registry"),
+        ('mirrors = ["m.example.com/x", "M.example.com/Y"]', "mirrors: 'M.example.com/Y' is no registry"),
+        ('mirrors = ["me:hunter2@m.example.com"]', "mirrors: one of them holds a user name"),
+    ],
+)
+def test_what_a_registrys_table_cannot_say(read: Read, line: str, expected: str) -> None:
+    told = problems(read, TARGET + f'[registries.a]\nurl = "example.com/a"\n{line}\n')
+    assert len(told) == 1
+    assert told[0].startswith(f"goctl.toml:5: registries.a.{expected}")
+    assert "hunter2" not in told[0]
+
+
+def test_a_registry_for_bases_alone_leaves_the_layout_to_push_to(read: Read) -> None:
+    only = TARGET + '[registries.hub]\nurl = "docker.io"\npush = false\nmirrors = ["m.example.com/hub"]\n'
+    assert set(read(only).config.registries) == {"local", "hub"}
+    assert read(only + '[publish]\nto = ["local"]\n').config.publish.to == ("local",)
+    assert set(read(only + '[registries.corp]\nurl = "c.example.com"\n').config.registries) == {"hub", "corp"}
+
+
 def test_the_images_defaults_reach_every_target(read: Read) -> None:
     text = (
         '[image]\nuser = "root"\nports = [1]\n'

@@ -13,6 +13,7 @@ from goctl.system.addresses import is_loopback, leads_inward
 from goctl.system.http import Http, TransportError
 from goctl.system.patience import Patience, TooLong, retry_after
 from goctl.system.proxies import proxy_for
+from goctl.system.tls import Trust
 
 NOW = 1_800_000_000.0
 
@@ -255,7 +256,7 @@ def test_a_broken_off_stream_does_not_spoil_the_next_request(server, client):
 
 
 def test_plain_http_makes_no_tls(server, client, monkeypatch):
-    monkeypatch.setattr(door, "_tls", lambda _: pytest.fail("TLS for plain http"))
+    monkeypatch.setattr(door, "context", lambda *_, **__: pytest.fail("TLS for plain http"))
     assert client.request("HEAD", at(server, "/status/200")).status == 200
 
 
@@ -264,7 +265,7 @@ def test_certificates_that_cannot_be_read_are_named(tmp_path):
     wrong.write_text("none")
     for path in (wrong, tmp_path / "gone.pem"):
         with pytest.raises(TransportError, match=path.name):
-            Http(ca=path).request("GET", "https://registry.example.com/")
+            Http(trust=Trust((path,))).request("GET", "https://registry.example.com/")
 
 
 def test_proxies_come_from_the_environment(monkeypatch):

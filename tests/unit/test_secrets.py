@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
+from tests.services.authority import Authority
 
 from goctl.registry.credentials import Credentials, Secret
 from goctl.testing import Registry
@@ -25,11 +26,20 @@ pytestmark = [
 
 NAMES = """docker-password wrong-password identity-token registry-token helper-secret proxy-userinfo goproxy-userinfo
 toml-goproxy github-token aws-key pem netrc git-remote registry-userinfo base-userinfo options-token go-env-token
-realm-userinfo location-signature echoed-answer platform-env-token ldflags-free-env""".split()
+realm-userinfo location-signature echoed-answer platform-env-token ldflags-free-env env-password login-password client-key
+mirror-userinfo literal-password""".split()
 #: Each with letters that URLs and base64 write in another way.
 SECRETS = {name: f"s3cr3t/{name}+{number:02d}?&=x~y" for number, name in enumerate(NAMES)}
 SECRETS["pem"] = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKc\npem0kLmNo\n-----END PRIVATE KEY-----"
-for name in ("proxy-userinfo", "goproxy-userinfo", "toml-goproxy", "git-remote", "registry-userinfo", "base-userinfo"):
+for name in (
+    "proxy-userinfo",
+    "goproxy-userinfo",
+    "toml-goproxy",
+    "git-remote",
+    "registry-userinfo",
+    "base-userinfo",
+    "mirror-userinfo",
+):
     SECRETS[name] = f"s3cr3t-{name}-x0x"  # as a URL's userinfo takes it
 
 TOML = """[project]
@@ -50,9 +60,16 @@ retries = 0
 [registries.helped]
 url = "{helped}/shop"
 retries = 0
+[registries.named]
+url = "{named}/shop"
+retries = 0
+credentials = {{ username = "env:CORP_USER", password = "env:CORP_TOKEN" }}
+ca = "{certificates}/ca.pem"
+client-certificate = "{certificates}/me.pem"
+client-key = "{certificates}/me.key"
 {more}
 [publish]
-to = ["token", "helped"]
+to = ["token", "helped", "named"]
 """
 TASKS = 'from goctl import namespace\n\nns = namespace("goctl.toml")\n'
 EVERY = """release build image push plan explain config doctor mod.download mod.verify mod.vendor mod.tidy go.env
@@ -80,8 +97,8 @@ def forms(secret: str) -> set[bytes]:
 class Place:
     """A project, commands that record how they are called, and all that came out of it."""
 
-    def __init__(self, folder: Path, token: Registry, helped: Registry) -> None:
-        self.folder, self.token, self.helped = folder, token, helped
+    def __init__(self, folder: Path, token: Registry, helped: Registry, named: Registry) -> None:
+        self.folder, self.token, self.helped, self.named = folder, token, helped, named
         self.root = folder / "shop"
         self.outputs: dict[str, bytes] = {}
         self.codes: dict[str, int] = {}
@@ -102,6 +119,7 @@ class Place:
 
     def toml(self, *, base: str = "scratch", go: str = "", more: str = "", token: str = "") -> None:
         words = {"token": token or self.token.address, "helped": self.helped.address, "base": base, "go": go, "more": more}
+        words |= {"named": self.named.address, "certificates": (self.folder / "certificates").as_posix()}
         secrets = {"go_env": SECRETS["go-env-token"], "platform_env": SECRETS["platform-env-token"]}
         (self.root / "goctl.toml").write_text(TOML.format(**words, **secrets))
 
@@ -155,12 +173,17 @@ class Place:
             "AWS_SECRET_ACCESS_KEY": SECRETS["aws-key"],
             "SIGNING_KEY": SECRETS["pem"],
             "LICENSE": SECRETS["ldflags-free-env"],
+            "CORP_USER": "user",
+            "CORP_TOKEN": SECRETS["env-password"],
             "PYTHONUTF8": "1",
         }
 
-    def invoke(self, what: str, *args: str) -> None:
+    def invoke(self, what: str, *args: str, input: str = "", **more: str) -> None:
         command = [sys.executable, "-m", "invoke", *args]
-        done = subprocess.run(command, cwd=self.root, capture_output=True, env=self.environment, check=False)
+        environment = {**self.environment, **more}
+        done = subprocess.run(
+            command, cwd=self.root, capture_output=True, env=environment, input=input.encode(), check=False
+        )
         name = f"{what}: {' '.join(args)}"
         self.outputs[name] = done.stdout + done.stderr
         self.codes[name] = done.returncode
@@ -182,7 +205,7 @@ class Place:
             yield "a file's name", str(path).encode()
             if path.is_file() and path.name not in ours:
                 yield from _unpacked(str(path.relative_to(self.root)), path.read_bytes())
-        for registry in (self.token, self.helped):
+        for registry in (self.token, self.helped, self.named):
             for name, repository in registry.holdings.repositories.items():
                 for digest in (*repository.blobs, *repository.manifests):
                     with registry.holdings.contents.open(digest) as file:
@@ -215,6 +238,7 @@ def _failures(place: Place) -> None:
     _fresh(place, "wrong password")
     place.invoke("wrong password", "doctor")
     place.right_password()
+    _logins(place)
     place.toml(token=f"me:{SECRETS['registry-userinfo']}@{place.token.address}")
     place.every_task("registry with userinfo")
     place.toml(base=f"me:{SECRETS['base-userinfo']}@{place.token.address}/base:1")
@@ -233,9 +257,34 @@ def _failures(place: Place) -> None:
     _fresh(place, "compiler")
 
 
+def _logins(place: Place) -> None:
+    """Logins in other ways: by task, from variables that are wrong or missing, and in the file where they may not be."""
+    secret = SECRETS["login-password"]
+    log_in = ("registry.login", "--registry", "named", "--username", "user")
+    place.invoke("refused", *log_in, input=f"{secret}\n")
+    place.named.password = secret
+    for more in ((), ("--json",)):
+        place.invoke("login", *log_in, *more, input=f"{secret}\n")
+        place.invoke("login", "registry.logout", "--registry", "named", *more)
+    # The variable is wrong now, and then it is not there.
+    _fresh(place, "wrong variable")
+    place.invoke("wrong variable", "doctor")
+    place.invoke("no variable", "release", CORP_TOKEN="")
+    place.named.password = SECRETS["env-password"]
+    place.toml(more=f'[registries.x]\nurl = "x.example"\nmirrors = ["me:{SECRETS["mirror-userinfo"]}@m.example.com"]')
+    place.every_task("mirror with userinfo")
+    literal = f'{{ username = "env:U", password = "{SECRETS["literal-password"]}" }}'
+    place.toml(more=f'[registries.x]\nurl = "x.example"\ncredentials = {literal}')
+    place.every_task("literal password")
+    place.toml(more=f'[registries.x]\nurl = "x.example"\ncredentials = "{SECRETS["literal-password"]}"')
+    place.every_task("literal login")
+    place.toml()
+
+
 def _fresh(place: Place, what: str) -> None:
     """A push that has everything still to send."""
-    place.token.holdings.repositories.clear()
+    for registry in (place.token, place.named):
+        registry.holdings.repositories.clear()
     place.invoke(what, "release")
     place.invoke(what, "push", "--json")
 
@@ -251,8 +300,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     if shutil.which("go") is None or shutil.which("git") is None:
         pytest.skip("needs go and git on PATH")
     passwords = SECRETS["docker-password"], SECRETS["helper-secret"]
-    with Registry(auth="token", password=passwords[0]) as token, Registry(auth="basic", password=passwords[1]) as helped:
-        made = Place(tmp_path_factory.mktemp("secrets"), token, helped)
+    folder = tmp_path_factory.mktemp("secrets")
+    authority = Authority(folder / "certificates")
+    SECRETS["client-key"] = authority.client("me")[1].read_text()
+    tls = authority.context(ask_client=True)
+    with (
+        Registry(auth="token", password=passwords[0]) as token,
+        Registry(auth="basic", password=passwords[1]) as helped,
+        Registry(auth="basic", password=SECRETS["env-password"], tls=tls) as named,
+    ):
+        made = Place(folder, token, helped, named)
         made.every_task("well")
         made.invoke("before", "release")
         (made.folder / "argv").rename(made.folder / "argv-before")
@@ -267,6 +324,15 @@ def test_the_runs_did_what_they_were_for(place: Place) -> None:
     assert place.codes["well: release"] == 0, place.outputs["well: release"].decode()
     for what in ("echo", "signed location", "realm", "wrong password"):
         assert place.codes[f"{what}: release"] == 8, place.outputs[f"{what}: release"].decode()
+    assert place.codes["refused: registry.login --registry named --username user"] == 8
+    assert place.codes["login: registry.login --registry named --username user"] == 0
+    assert place.codes["login: registry.logout --registry named"] == 0
+    for what in ("wrong variable", "no variable"):
+        assert place.codes[f"{what}: release"] == 8, place.outputs[f"{what}: release"].decode()
+    for what in ("mirror with userinfo", "literal password", "literal login"):
+        assert place.codes[f"{what}: release"] == 3, place.outputs[f"{what}: release"].decode()
+    assert place.codes["well: doctor"] == 0, place.outputs["well: doctor"].decode()
+    assert any(request.authorization.startswith("Basic") and request.status < 300 for request in place.named.requests)
     assert place.codes["registry with userinfo: release"] == 3
     assert place.codes["base with userinfo: release"] == 3
     assert place.codes["unknown option: doctor"] == 3

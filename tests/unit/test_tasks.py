@@ -22,10 +22,16 @@ BROKEN = '[project]\nname = "shop"\n[targets.api]\npakages = ["./cmd/api"]\n[pla
 STAGES = {"release", "build", "image", "archive", "push"}
 QUESTIONS = {"plan", "explain", "affected", "config", "doctor"}
 MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "vendor", "why", "outdated")}
-CHORE_NAMES = MODULES | {"go.env", "base.update", "clean"}
+CHORE_NAMES = MODULES | {"go.env", "base.update", "clean", "registry.login", "registry.logout"}
 ALL = STAGES | QUESTIONS | CHORE_NAMES | {"merge"}
 #: How each is called with nothing but its name and what it must be given.
-GIVEN = {"explain": ("api",), "mod.why": ("fmt",)}
+_REGISTRY = ("--registry", "registry.example.com")
+GIVEN = {
+    "explain": ("api",),
+    "mod.why": ("fmt",),
+    "registry.login": (*_REGISTRY, "--username", "me"),
+    "registry.logout": _REGISTRY,
+}
 CALLS = {name: (name, *GIVEN.get(name, ())) for name in sorted(ALL)}
 
 
@@ -109,6 +115,8 @@ def test_no_task_has_a_short_flag(name: str) -> None:
         "mod.tidy": {"check"},
         "mod.vendor": {"check"},
         "mod.why": {"package"},
+        "registry.login": {"registry", "username"},
+        "registry.logout": {"registry"},
     }
     expected |= own.get(name, set())
     assert set(names) == expected

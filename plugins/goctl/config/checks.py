@@ -19,6 +19,7 @@ Where = tuple[str, ...]
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\Z")
 _SCHEME = re.compile(r"([a-z][a-z0-9+-]*):(.*)\Z", re.DOTALL)
 _STAMPED = ("version", "git.sha", "git.short", "git.branch", "date")
+_VARIABLE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -182,12 +183,16 @@ def _image_defaults(image: ImageDefaults, where: Where, problems: Problems) -> N
 def _registry(name: str, registry: Registry, root: Path, folder: Path, problems: Problems) -> None:
     where: Where = ("registries", name, "url")
     check_name(name, where[:2], problems)
-    if registry.ca and not os.path.isabs(registry.ca):
-        _inside(registry.ca, (*where[:2], "ca"), root, problems)
+    _login(registry, where[:2], problems)
+    _certificates(registry, where[:2], root, problems)
+    for mirror in registry.mirrors:
+        _mirror(mirror, (*where[:2], "mirrors"), problems)
     url = registry.url
     if "@" in url:
         # Whatever stands before it may be a password: the text is not repeated.
-        problems.add(where, "it holds a user name or password", hint="`docker login` keeps credentials; take them out")
+        problems.add(
+            where, "it holds a user name or password", hint="`invoke registry.login` keeps credentials; take them out"
+        )
         return
     if url.startswith(("http://", "https://")):
         hint = "write host/path" + (", and plain-http = true" if url.startswith("http:") else "")
@@ -205,8 +210,52 @@ def _registry(name: str, registry: Registry, root: Path, folder: Path, problems:
         problems.add(where, f"{url!r} is no registry", expected="host[:port]/path in lower case, or oci-layout:DIR")
 
 
+def _login(registry: Registry, where: Where, problems: Problems) -> None:
+    """Names of variables, never values: what stands in the place of one is not repeated, for it may be a password."""
+    login = registry.credentials
+    if login is None:
+        return
+    where = (*where, "credentials")
+    for key in ("username", "password", "identity_token"):
+        value = getattr(login, key)
+        if value and not _VARIABLE.match(value):
+            problems.add(
+                (*where, key.replace("_", "-")),
+                "names no variable",
+                expected='"env:NAME"',
+                hint="goctl.toml holds no secrets: put the value into a variable of the environment",
+            )
+    if bool(login.password) == bool(login.identity_token):
+        problems.add(where, "needs a password or an identity-token, and not both")
+    if login.password and not login.username:
+        problems.add(where, "has a password and no username", expected='username = "env:NAME"')
+
+
+def _certificates(registry: Registry, where: Where, root: Path, problems: Problems) -> None:
+    paths = {"ca": registry.ca, "client-certificate": registry.client_certificate, "client-key": registry.client_key}
+    for key, path in paths.items():
+        if path and not os.path.isabs(path):
+            _inside(path, (*where, key), root, problems)
+    if registry.client_key and not registry.client_certificate:
+        problems.add((*where, "client-key"), "is the key of no certificate", hint="add client-certificate")
+    if registry.plain_http and registry.client_certificate:
+        problems.add((*where, "client-certificate"), "cannot be shown over plain http", hint="take plain-http out")
+
+
+def _mirror(mirror: str, where: Where, problems: Problems) -> None:
+    if "@" in mirror:
+        # Whatever stands before it may be a password: the text is not repeated.
+        problems.add(where, "one of them holds a user name or password", hint="`invoke registry.login` keeps credentials")
+        return
+    host, _, path = mirror.partition("/")
+    if not is_host(host) or (path and not is_repository(path.rstrip("/"))):
+        problems.add(where, f"{mirror!r} is no registry", expected="host[:port]/path in lower case")
+
+
 def _publish(config: Config, problems: Problems) -> None:
-    registries = config.registries or ("local",)
+    registries = tuple(config.registries)
+    if not any(registry.push for registry in config.registries.values()):
+        registries += ("local",)
     for name in dict.fromkeys(config.publish.to):
         if name not in registries:
             problems.add(("publish", "to"), f"{name!r} is no registry", hint=suggestion(name, registries))

@@ -119,7 +119,9 @@ def _field(field: FieldInfo, value: Any, path: Path, problems: Problems) -> Any:
     try:
         return msgspec.convert(value, field.type)
     except msgspec.ValidationError:
-        problems.add(path, f"{_shown(value)} will not do", expected=words(field.type), hint=_choice(field.type, value))
+        # Who writes a password where a variable's name belongs must not read it in a log.
+        shown = "what stands there" if "credentials" in path else _shown(value)
+        problems.add(path, f"{shown} will not do", expected=words(field.type), hint=_choice(field.type, value))
         return _WRONG
 
 

@@ -229,8 +229,9 @@ def _complete(config: Config, folder: Path, root: Path, source: Source, shared: 
         # In a workspace, targets of several projects may well have one name.
         for repository in [f"{name}/{one}" if is_member and one != name else one]
     }
-    if not config.registries:
-        changes["registries"] = {"local": Registry(url=f"oci-layout:{config.release.dist}/images")}
+    if not any(registry.push for registry in config.registries.values()):
+        local = Registry(url=f"oci-layout:{config.release.dist}/images")
+        changes["registries"] = {"local": local, **config.registries}
     if shared:
         changes["release"] = msgspec.structs.replace(config.release, dist=f"{shared}/{name}")
     return msgspec.structs.replace(config, **changes)

@@ -275,8 +275,20 @@ class Target(Table, frozen=True):
     ] = False
 
 
+class Login(Table, frozen=True):
+    """Who logs in to a registry: the names of variables of the environment, as `env:NAME`. Values do not belong here."""
+
+    username: Annotated[Text, _doc("The variable that holds the user's name.", examples=["env:CORP_USER"])] = ""
+    password: Annotated[
+        Text, _doc("The variable that holds the password, or an access token.", examples=["env:CORP_TOKEN"])
+    ] = ""
+    identity_token: Annotated[
+        Text, _doc("The variable that holds an identity token (OAuth2), in place of both.", examples=["env:CORP_IDENTITY"])
+    ] = ""
+
+
 class Registry(Table, frozen=True):
-    """A place images are pushed to."""
+    """A place images are pushed to, or one that bases come from."""
 
     url: Annotated[
         Text,
@@ -285,8 +297,31 @@ class Registry(Table, frozen=True):
             examples=["registry.example.com/shop", "oci-layout:dist/images"],
         ),
     ]
+    push: Annotated[
+        bool, _doc("Whether images go here where `publish.to` names nothing. `false` for one that only bases come from.")
+    ] = True
     plain_http: Annotated[bool, _doc("Speak http without TLS. Loopback addresses are asked both ways by default.")] = False
+    credentials: Annotated[
+        Login | None,
+        _doc(
+            "The variables that hold the login. Default: what Docker or podman have stored.",
+            examples=[{"username": "env:CORP_USER", "password": "env:CORP_TOKEN"}],
+        ),
+    ] = None
     ca: Annotated[Text, _doc("A file of certificates to trust besides the system's.", examples=["certs/corp.pem"])] = ""
+    client_certificate: Annotated[
+        Text, _doc("A file with the certificate to show to a registry that asks for one.", examples=["certs/me.pem"])
+    ] = ""
+    client_key: Annotated[
+        Text, _doc("The key of that certificate, where it is in a file of its own.", examples=["/run/secrets/me.key"])
+    ] = ""
+    mirrors: Annotated[
+        Strings,
+        _doc(
+            "`host[:port]/path` of registries to ask first, in this order, for bases from here.",
+            examples=[["mirror.example.com/hub"]],
+        ),
+    ] = ()
     retries: Annotated[int, _doc("How often a request that failed for a while is tried again.", ge=0, le=20)] = 7
     options: Annotated[dict[str, Any], _doc("Settings of a destination that an installed package brings.")] = {}
 
@@ -294,7 +329,9 @@ class Registry(Table, frozen=True):
 class Publish(Table, frozen=True):
     """What is pushed where, and under which names."""
 
-    to: Annotated[Strings, _doc("Registries, by their names here. Default: all of them.", examples=[["local"]])] = ()
+    to: Annotated[
+        Strings, _doc("Registries, by their names here. Default: all but those with `push = false`.", examples=[["local"]])
+    ] = ()
     tags: Annotated[Strings, _doc("Tags; templates are filled in.", examples=[["{version}", "latest"]])] = ("latest",)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from goctl.config.convert import known_fields, words
-from goctl.config.model import Config, Image, ImageDefaults, Platforms, PlatformSettings, Registry, Target
+from goctl.config.model import Config, Image, ImageDefaults, Login, Platforms, PlatformSettings, Registry, Target
 from goctl.values import to_json
 
 _HEAD = """# Settings of goctl.toml
@@ -38,6 +38,7 @@ def reference() -> str:
     parts.append(_section("[targets.NAME]", Target))
     parts.append(_section("[targets.NAME.image]", Image, beyond=ImageDefaults))
     parts.append(_section("[registries.NAME]", Registry))
+    parts.append(_section("[registries.NAME.credentials]", Login))
     parts.append(_tail())
     return "\n".join(parts)
 

@@ -200,7 +200,8 @@ class _Builder:
     def _push(self, name: str, image: Image, index: str) -> None:
         names = self._names(name)
         tags = tuple(dict.fromkeys(names.fill_tag(tag) for tag in self.config.publish.tags))
-        for registry in self.config.publish.to or tuple(self.config.registries):
+        pushed = tuple(name for name, registry in self.config.registries.items() if registry.push)
+        for registry in self.config.publish.to or pushed:
             self.pushes.append(
                 PushStep(
                     id=f"push:{name}>{registry}",

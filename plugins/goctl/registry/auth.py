@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
 
 from goctl.errors import RegistryError
-from goctl.registry.credentials import Credentials
+from goctl.registry.credentials import Credentials, Find
 from goctl.registry.refusals import refusal, unreachable
 from goctl.system.addresses import is_loopback, leads_inward
 from goctl.system.http import Http, Response, TransportError, split
@@ -59,19 +58,28 @@ class _Answer(msgspec.Struct, frozen=True):
 class Authorizer:
     """Authorization headers for one registry, kept per set of scopes; safe to use from several threads."""
 
-    def __init__(self, http: Http, host: str, find: Callable[[str], Credentials | None]) -> None:
+    def __init__(self, http: Http, host: str, find: Find) -> None:
         self._http = http
         self._host = host
         self._find = find
         self._guard = threading.Lock()
         self._renewing: dict[Scopes, threading.Lock] = {}
         self._headers: dict[Scopes, str] = {}
-        self._basic = ""
+        self._basic = False
         self._secrets: set[str] = set()
+        # For who wants to know how it went: the scheme ("" where nobody was asked), whose login, and the token services.
+        self.scheme = ""
+        self.shown: Credentials | None = None
+        self.realms: set[str] = set()
 
     def header(self, scopes: Scopes) -> str:
         """The value to send with a request for these scopes; empty where none is known yet."""
-        return self._headers.get(scopes, "") or self._basic
+        known = self._headers.get(scopes, "")
+        if known or not self._basic:
+            return known
+        # It takes passwords, and so it will for other repositories too.
+        credentials = self._credentials(scopes)
+        return credentials.basic if credentials else ""
 
     def mask(self, text: str) -> str:
         """A text of the registry's, without the secrets it was sent."""
@@ -79,8 +87,8 @@ class Authorizer:
             text = text.replace(secret, "***")
         return text
 
-    def _credentials(self) -> Credentials | None:
-        found = self._find(self._host)
+    def _credentials(self, scopes: Scopes, *, anew: bool = False) -> Credentials | None:
+        found = self._find(self._host, _repository(scopes), anew=anew)
         if found is not None:
             self._secrets.update(found.forms())
         return found
@@ -100,22 +108,59 @@ class Authorizer:
                 challenge.scheme: challenge
                 for challenge in reversed(parse_challenges(response.headers.get("WWW-Authenticate") or ""))
             }
-            if "bearer" in challenges:
-                value = self._token(challenges["bearer"].parameters, response.url, scopes)
-                self._headers[scopes] = value
-                return "" if value == used else value
-            if "basic" in challenges and not used:
-                credentials = self._credentials()
-                self._basic = credentials.basic if credentials else ""
-                return self._basic
-            return ""
+            return self._renewed(challenges, response, scopes, used)
 
-    def _token(self, parameters: dict[str, str], asked: str, scopes: Scopes) -> str:
-        credentials = self._credentials()
+    def _renewed(self, challenges: dict[str, Challenge], response: Response, scopes: Scopes, used: str) -> str:
+        """What the known credentials come to; where they are refused, what those come to that are found by now."""
+        before: Credentials | None = None
+        refused: RegistryError | None = None
+        for anew in (False, True):
+            credentials = self._credentials(scopes, anew=anew)
+            if anew and credentials == before:
+                break
+            try:
+                value = self._value(challenges, credentials, response, scopes, used)
+            except RegistryError as error:
+                if error.status != 401 or credentials is None:
+                    raise
+                refused, value = error, ""
+            if value:
+                self.shown = credentials
+                return value
+            if credentials is None:
+                break
+            before = credentials
+        if refused is not None:
+            raise refused
+        return ""
+
+    def _value(
+        self,
+        challenges: dict[str, Challenge],
+        credentials: Credentials | None,
+        response: Response,
+        scopes: Scopes,
+        used: str,
+    ) -> str:
+        """What these credentials come to; empty where that is what was refused. Refusals of a service raise."""
+        if "bearer" in challenges:
+            self.scheme = "token"
+            value = self._token(challenges["bearer"].parameters, response.url, scopes, credentials)
+            self._headers[scopes] = value
+        elif "basic" in challenges:
+            self.scheme = "basic"
+            value = credentials.basic if credentials else ""
+            self._basic = True
+        else:
+            value = ""
+        return "" if value == used else value
+
+    def _token(self, parameters: dict[str, str], asked: str, scopes: Scopes, credentials: Credentials | None) -> str:
         if credentials and credentials.registry_token:
             return f"Bearer {credentials.registry_token.reveal()}"
         realm = parameters.get("realm", "")
         self._check_realm(realm, asked, credentials)
+        self.realms.add(realm)
         wanted = sorted({*scopes, *filter(None, (parameters.get("scope") or "").split(" "))})
         response = self._ask(realm, parameters.get("service", ""), wanted, credentials)
         if response.status != 200:
@@ -141,7 +186,8 @@ class Authorizer:
                     "refresh_token": credentials.identity_token.reveal(),
                 }
                 headers = {"Content-Type": "application/x-www-form-urlencoded"}
-                return self._http.request("POST", realm, headers=headers, body=urlencode(form).encode())
+                # The body is the login itself: it goes to the realm, and to nobody a redirect names.
+                return self._http.request("POST", realm, headers=headers, body=urlencode(form).encode(), follow=False)
             query = [("service", service)] if service else []
             query += [("scope", scope) for scope in scopes]
             headers = {"Authorization": credentials.basic} if credentials and credentials.basic else {}
@@ -164,3 +210,8 @@ class Authorizer:
         allowed = place.scheme == "https" or is_loopback(target) or (registry.scheme == "http" and target == origin)
         if credentials is not None and not allowed:
             raise RegistryError(f"{self._host} wants a login sent to {target} over plain http: refused")
+
+
+def _repository(scopes: Scopes) -> str:
+    """The repository that scopes are about, the first where there are two; empty for none in particular."""
+    return scopes[0].split(":")[1] if scopes else ""

@@ -11,8 +11,9 @@ import msgspec
 from goctl.contracts import Host
 from goctl.errors import ImageError, RegistryError, StorageError
 from goctl.plan.facts import Base
-from goctl.registry.client import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Client, connect
+from goctl.registry.client import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from goctl.registry.flights import Flights
+from goctl.registry.mirrors import Source, source
 from goctl.values import Descriptor, Digest, ImageRef, Platform, from_json
 
 T = TypeVar("T")
@@ -65,7 +66,7 @@ class RegistryBases:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._guard = threading.Lock()
-        self._clients: dict[str, Client] = {}
+        self._sources: dict[str, Source] = {}
         self._flights: Flights[None] = Flights(WIDTH, host.check)
 
     def resolve(self, reference: ImageRef, pinned: Digest | None, platform: Platform) -> tuple[Digest, Base]:
@@ -102,18 +103,18 @@ class RegistryBases:
         wanted = {blob.digest: blob for blob in blobs if not store.has(blob.digest, blob.size)}
         if not wanted:
             return
-        client = self._client(reference.host)
+        registry = self._source(reference.host)
 
         def fetch(blob: Descriptor) -> None:
-            client.fetch_blob(reference.repository, blob, store, lambda _: None)
+            registry.fetch_blob(reference.repository, blob, store, lambda _: None)
 
         self._flights.wait([self._flights.start(digest, partial(fetch, blob))[0] for digest, blob in wanted.items()])
 
-    def _client(self, registry: str) -> Client:
+    def _source(self, registry: str) -> Source:
         with self._guard:
-            if registry not in self._clients:
-                self._clients[registry] = connect(self._host, registry)
-            return self._clients[registry]
+            if registry not in self._sources:
+                self._sources[registry] = source(self._host, registry)
+            return self._sources[registry]
 
     def _manifest(self, reference: ImageRef, known: Digest | None, target: str) -> tuple[Digest, bytes]:
         """A manifest by digest or tag, from the store or the registry; its digest and content."""
@@ -122,7 +123,7 @@ class RegistryBases:
                 return known, self._host.blobs.read(known)
             except StorageError:
                 pass  # not there: the registry has it
-        content = self._client(reference.host).get_manifest(reference.repository, target)
+        content = self._source(reference.host).get_manifest(reference.repository, target)
         if content is None:
             raise RegistryError(
                 f"{reference.host} has no {reference.repository}:{target}",

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
-from goctl.config.model import Registry
+from goctl.config.model import Config, Registry
 from goctl.contracts import BlobStore, Host
 from goctl.errors import RegistryError
 from goctl.registry.auth import Authorizer
-from goctl.registry.credentials import Credentials, DockerCredentials
+from goctl.registry.authfile import names_of
+from goctl.registry.certificates import trust
+from goctl.registry.credentials import Find
+from goctl.registry.keychain import Keychain
 from goctl.registry.refusals import refusal, unreachable
 from goctl.system.addresses import is_loopback
 from goctl.system.http import Body, Http, Response, TransportError, origin
@@ -34,9 +36,7 @@ _WRONG_SCHEME: Final = b"HTTPS"
 class Client:
     """A registry's API. Safe to use from several threads. All methods raise RegistryError."""
 
-    def __init__(
-        self, host: str, *, http: Http, find: Callable[[str], Credentials | None], plain_http: bool = False
-    ) -> None:
+    def __init__(self, host: str, *, http: Http, find: Find, plain_http: bool = False) -> None:
         self.host = host
         self.patience = http.patience
         self._http = http
@@ -134,7 +134,7 @@ class Client:
                 return response
             except TransportError as error:
                 self._base = before
-                if error.reason == "certificate":  # it does speak TLS, and this is what keeps us from it
+                if error.reason in ("certificate", "identity"):  # it does speak TLS, and this is what keeps us from it
                     raise
         return self._settle(plain, send, retries)
 
@@ -151,6 +151,10 @@ class Client:
             plain.close()
         self.patience.back_off(0)
         return again(left - 1)
+
+    def ping(self, doing: str) -> Response:
+        """The answer to the question whether this is a registry that speaks to us."""
+        return self.request(doing, "GET", "/v2/", scopes=(), expected=(200,))
 
     def head_manifest(self, repository: str, reference: str, *, writing: bool = False) -> Digest | None:
         """The digest that a tag names (or that is held); None where it is not there. One request, where the registry
@@ -272,6 +276,16 @@ class Client:
         # Too few bytes may be a proxy that gave up; anything else will be the same the next time.
         raise RegistryError(f"cannot {doing} at {self.host}: {wrong} what the manifest says", temporary=received < blob.size)
 
+    @property
+    def address(self) -> str:
+        """Where it is asked: `SCHEME://HOST[:PORT]`."""
+        return self._base
+
+    @property
+    def authorizer(self) -> Authorizer:
+        """How the registry was shown who asks."""
+        return self._auth
+
     def resolve(self, location: str, response: Response) -> str:
         """A Location as a whole URL. A registry behind a proxy that ends TLS may call itself http: it stays https."""
         url = urljoin(response.url, location)
@@ -292,14 +306,24 @@ def push(repository: str) -> tuple[str, ...]:
     return (f"repository:{repository}:pull,push",)
 
 
-def connect(host: Host, registry: str, settings: Registry | None = None) -> Client:
-    """A client for a registry's host, set up by a `[registries]` table: the given one, else one with the same host."""
-    if settings is None:
-        tables = host.config.registries.values()
-        settings = next((table for table in tables if table.url.partition("/")[0] == registry), Registry(url=registry))
-    ca: Path | None = host.root / settings.ca if settings.ca else None
-    http = Http(Patience(settings.retries, check=host.check), ca=ca)
-    return Client(registry, http=http, find=DockerCredentials(host.emit).find, plain_http=settings.plain_http)
+def connect(
+    host: Host, registry: str, settings: Registry | None = None, *, find: Find | None = None, retries: int | None = None
+) -> Client:
+    """A client for a registry's host, set up by a `[registries]` table: the given one, else one with the same host.
+
+    `find` and `retries` replace what that table says.
+    """
+    settings = settings or table_of(host.config, registry) or Registry(url=registry)
+    patience = Patience(settings.retries if retries is None else retries, check=host.check)
+    http = Http(patience, trust=trust(registry, settings, host.root))
+    find = find or Keychain(host.emit, login=settings.credentials).find
+    return Client(registry, http=http, find=find, plain_http=settings.plain_http)
+
+
+def table_of(config: Config, registry: str) -> Registry | None:
+    """The `[registries]` table for a registry's host; the first where there are several."""
+    names = names_of(registry)
+    return next((table for table in config.registries.values() if table.url.partition("/")[0] in names), None)
 
 
 def _is_wrong_scheme(method: str, plain: Response | TransportError) -> bool:

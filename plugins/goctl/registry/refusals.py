@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -24,6 +25,7 @@ class _Errors(msgspec.Struct, frozen=True):
 
 
 _LONGEST: Final = 300
+_CHALLENGED: Final = re.compile(r'\berror="([^"]+)"')
 
 
 def refusal(doing: str, host: str, response: Response, mask: Callable[[str], str]) -> RegistryError:
@@ -31,7 +33,10 @@ def refusal(doing: str, host: str, response: Response, mask: Callable[[str], str
 
     `mask` takes secrets out of a text: some servers repeat what they were sent.
     """
-    code, message = (_one_line(mask(text)) for text in _said(response.content))
+    said = _said(response.content)
+    if not any(said) and (match := _CHALLENGED.search(response.headers.get("WWW-Authenticate") or "")):
+        said = (match[1], "")  # an answer to HEAD has no body (RFC 6750, section 3)
+    code, message = (_one_line(mask(text)) for text in said)
     text = f"{host} refused to {doing}: {response.status}"
     if code or message:
         text += f" {' '.join(part for part in (code, message) if part)}"
@@ -64,11 +69,12 @@ def _one_line(text: str) -> str:
 
 
 def _hint(status: int, host: str) -> str:
+    log_in = f"`invoke registry.login --registry {host} --username NAME`"
     match status:
         case 401:
-            return f"log in: docker login {host}"
+            return f"log in: {log_in}"
         case 403:
-            return f"this login may not do that; log in as one who may: docker login {host}"
+            return f"this login may not do that; log in as one who may: {log_in}"
         case 404:
             return "check the name; some registries want a repository to be made before it is pushed to"
         case 413:
@@ -82,6 +88,7 @@ _REACHING: Final[dict[str, Callable[[str], str]]] = {
     "refused": lambda host: f"check that {host} runs and may be reached from here",
     "name": lambda _: "check the spelling and the network; a proxy is taken from HTTPS_PROXY",
     "certificate": lambda _: 'name the certificate of its authority: `ca = "file.pem"` in its [registries] table',
+    "identity": lambda _: "check `client-certificate` and `client-key` in its [registries] table",
     "tls": lambda _: "if it speaks plain http, set `plain-http = true` in its [registries] table",
     "timeout": lambda host: f"check that {host} may be reached from here",
     "proxy": lambda _: "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",

@@ -15,6 +15,7 @@ from goctl.golang import command, moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import base_reference, wants_image
 from goctl.plan.select import platforms_of
 from goctl.plan.systems import SCRATCH
+from goctl.release import logins
 from goctl.release.walk import joined
 
 if TYPE_CHECKING:
@@ -132,6 +133,9 @@ def _about(crew: Crew, name: str) -> list[Session]:
     """The sessions that a chore is done for: of those in one module, or in one go.work that go sees to as a whole, the
     first."""
     sessions = crew.files
+    if name.startswith("registry."):
+        # One login is one, whoever pushes there.
+        return sessions[:1]
     if name == "mod.init":
         lacking = [session for session in sessions if not (session.module / "go.mod").exists()]
         sessions = lacking or sessions[:1]
@@ -154,5 +158,7 @@ CHORES: dict[str, Callable[..., None]] = {
     "mod.outdated": moduleinfo.outdated,
     "go.env": go_env,
     "base.update": base_update,
+    "registry.login": logins.login,
+    "registry.logout": logins.logout,
     "clean": clean,
 }

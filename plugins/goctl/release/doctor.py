@@ -15,7 +15,6 @@ import msgspec
 from goctl.config.model import Config
 from goctl.errors import ConfigError, GoctlError
 from goctl.events import Document, Emit, Failed, Table
-from goctl.release.extensions import scheme
 from goctl.values import ByteSize, to_json
 
 if TYPE_CHECKING:
@@ -24,12 +23,13 @@ if TYPE_CHECKING:
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing that was looked at. `state` is ok, warning or error."""
+    """One thing that was looked at. `state` is ok, warning or error; `code` is the exit code that an error calls for."""
 
     name: str
     state: str
     found: str
     advice: str = ""
+    code: int = 0
 
 
 def doctor(file: Path, emit: Emit, *, profile: str) -> int:
@@ -106,7 +106,7 @@ def _project(session: Session) -> tuple[list[Check], int]:
         except GoctlError as error:
             code = code or error.exit_code
             checks.append(Check(name, "error", str(error), error.hint))
-    return checks, code
+    return checks, code or next((check.code for check in checks if check.code), 0)
 
 
 def _go(session: Session) -> Iterator[Check]:
@@ -135,7 +135,7 @@ def _bases(session: Session) -> Iterator[Check]:
 
 
 def _registries(session: Session) -> Iterator[Check]:
-    for name, registry in session.config.registries.items():
-        session.destination(name)
-        kind, address = scheme(registry.url)
-        yield Check(f"registry {name}", "ok", f"{address} ({kind})")
+    from goctl.release.probes import registries
+
+    for one in registries(session):
+        yield Check(f"registry {one.name}", "error" if one.code else "ok", one.found, one.advice, one.code)

@@ -105,8 +105,11 @@ def replace(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> N
             time.sleep(0.05)
 
 
-def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Writes a whole file or nothing: temporary file beside it, fsync, rename, fsync of the folder."""
+def write_atomic(path: Path, content: bytes, *, durable: bool = True, private: bool = False) -> None:
+    """Writes a whole file or nothing: temporary file beside it, fsync, rename, fsync of the folder.
+
+    A `private` file is for its owner's eyes alone, and never was for others'.
+    """
     with storage_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
@@ -116,8 +119,9 @@ def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
-            # mkstemp makes files for their owner alone; these are ordinary project files.
-            os.chmod(name, 0o666 & ~_umask())
+            # mkstemp makes files for their owner alone; most are ordinary project files.
+            if not private:
+                os.chmod(name, 0o666 & ~_umask())
             replace(name, path)
         except BaseException:
             with contextlib.suppress(OSError):

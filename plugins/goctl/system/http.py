@@ -7,20 +7,18 @@ TransportError, and whoever asked turns it into an error that a person can use.
 from __future__ import annotations
 
 import contextlib
-import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, Protocol
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from goctl.system.addresses import leads_inward
 from goctl.system.patience import TEMPORARY, Patience, TooLong
 from goctl.system.proxies import proxy_for
+from goctl.system.tls import BadCertificate, Trust, context
 
 if TYPE_CHECKING:
-    import ssl
-
     from urllib3 import BaseHTTPResponse, PoolManager
 
 MAX_REDIRECTS: Final = 5
@@ -34,7 +32,18 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PRIVATE_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 Reason = Literal[
-    "refused", "name", "certificate", "tls", "timeout", "reset", "proxy", "redirect", "patience", "size", "other"
+    "refused",
+    "name",
+    "certificate",
+    "identity",
+    "tls",
+    "timeout",
+    "reset",
+    "proxy",
+    "redirect",
+    "patience",
+    "size",
+    "other",
 ]
 
 
@@ -61,7 +70,10 @@ class TransportError(Exception):
 
 
 class Response:
-    """An answer. `url` is where it came from, after redirects; `content` holds the body unless it is streamed."""
+    """An answer. `url` is where it came from, after redirects; `content` holds the body unless it is streamed.
+
+    `hops` are the origins it was redirected to, in order.
+    """
 
     def __init__(self, raw: BaseHTTPResponse, url: str) -> None:
         self._raw = raw
@@ -69,6 +81,7 @@ class Response:
         self.status: int = raw.status
         self.headers: Mapping[str, str] = raw.headers
         self.content = b""
+        self.hops: tuple[str, ...] = ()
 
     def load(self, limit: int = MAX_CONTENT) -> None:
         """Reads the body into `content`. Raises TransportError."""
@@ -105,14 +118,14 @@ class Response:
 
 
 class Http:
-    """A client. Connections are made when needed and shared by threads. `ca` is a file of further certificates to trust."""
+    """A client. Connections are made when needed and shared by threads."""
 
-    def __init__(self, patience: Patience | None = None, *, ca: Path | None = None, agent: str = "goctl") -> None:
+    def __init__(self, patience: Patience | None = None, *, trust: Trust | None = None, agent: str = "goctl") -> None:
         self.patience = patience or Patience()
-        self._ca = ca
+        self._trust = trust or Trust()
         self._agent = agent
         self._guard = threading.Lock()
-        self._pools: dict[tuple[str, str | None], PoolManager] = {}
+        self._pools: dict[tuple[str, str | None, bool], PoolManager] = {}
 
     def request(
         self,
@@ -124,17 +137,18 @@ class Http:
         stream: bool = False,
         retries: int | None = None,
         timeout: float = READ_TIMEOUT,
+        follow: bool = True,
     ) -> Response:
         """Sends a request until there is an answer that is not temporary, or patience ends; the last answer then.
 
         `retries` replaces the patience's own number. A body that is a callable needs a `Content-Length` header. Raises
-        TransportError, and whatever the patience's `check` raises.
+        TransportError, and whatever the patience's `check` raises. Without `follow`, a redirect is the answer.
         """
         attempts = 1 + (self.patience.retries if retries is None else retries)
         for attempt in range(attempts):
             last = attempt == attempts - 1
             try:
-                response = self._follow(method, url, dict(headers or {}), body, timeout)
+                response = self._follow(method, url, dict(headers or {}), body, timeout, MAX_REDIRECTS if follow else 0)
                 if response.status not in TEMPORARY or last:
                     if not stream:
                         response.load()
@@ -146,11 +160,20 @@ class Http:
             self.patience.back_off(attempt)
         raise AssertionError("unreachable")
 
-    def _follow(self, method: str, url: str, headers: dict[str, str], body: Body, timeout: float) -> Response:
+    def _follow(
+        self, method: str, url: str, headers: dict[str, str], body: Body, timeout: float, redirects: int
+    ) -> Response:
+        hops: tuple[str, ...] = ()
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._once(method, url, headers, body, timeout)
+            try:
+                response = self._once(method, url, headers, body, timeout)
+            except TransportError as error:
+                if hops:
+                    error.args = (f"{error} (redirected to {split(url).hostname})",)
+                raise
+            response.hops = hops
             location = response.headers.get("Location")
-            if response.status not in _REDIRECTS or not location:
+            if response.status not in _REDIRECTS or not location or not redirects:
                 return response
             # Anything but 307 and 308 would turn an upload into a GET, which then looks like a success.
             if method not in ("GET", "HEAD") and response.status not in (307, 308):
@@ -159,6 +182,7 @@ class Http:
             target = urljoin(url, location)
             headers = _headers_after(method, url, target, headers)
             url = target
+            hops += (origin(url),)
         raise TransportError("redirect", f"more than {MAX_REDIRECTS} redirects")
 
     def _once(self, method: str, url: str, headers: dict[str, str], body: Body, timeout: float) -> Response:
@@ -196,18 +220,23 @@ class Http:
         parts = split(url)
         proxy = proxy_for(parts.scheme, parts.hostname or "", _port(parts))
         with self._guard:
-            key = (parts.scheme, proxy)
+            identity = self._trust.identity
+            identify = identity is not None and origin(f"https://{identity.host}") == origin(url)
+            key = (parts.scheme, proxy, identify)
             if key not in self._pools:
-                self._pools[key] = self._make_pool(parts.scheme, proxy)
+                self._pools[key] = self._make_pool(*key)
             return self._pools[key]
 
-    def _make_pool(self, scheme: str, proxy: str | None) -> PoolManager:
+    def _make_pool(self, scheme: str, proxy: str | None, identify: bool) -> PoolManager:
         import urllib3
 
         settings: dict[str, Any] = {"maxsize": 8, "blocksize": BLOCK}
         # Loading the system's certificates takes tens of milliseconds, which plain http need not pay.
         if scheme == "https":
-            settings["ssl_context"] = _tls(self._ca)
+            try:
+                settings["ssl_context"] = context(self._trust, identify=identify)
+            except BadCertificate as error:
+                raise TransportError(error.which, str(error)) from None
         if proxy is None:
             return urllib3.PoolManager(**settings)
         parts = urlsplit(proxy)
@@ -252,26 +281,6 @@ def _headers_after(method: str, url: str, target: str, headers: dict[str, str]) 
     return {name: value for name, value in headers.items() if name.lower() not in _PRIVATE_HEADERS}
 
 
-def _tls(ca: Path | None) -> ssl.SSLContext:
-    import ssl
-
-    context = ssl.create_default_context()
-    paths = ssl.get_default_verify_paths()
-    if os.name != "nt" and not (paths.cafile or (paths.capath and any(os.scandir(paths.capath)))):
-        # A Python that brings its own OpenSSL (as on macOS) may find no certificates where it looks for them.
-        import certifi
-
-        context.load_verify_locations(certifi.where())
-    if ca is not None:
-        try:
-            context.load_verify_locations(ca)
-        except OSError as error:
-            raise TransportError(
-                "certificate", f"the certificates in {ca} cannot be used: {error.strerror or error}"
-            ) from None
-    return context
-
-
 def _explain(error: Exception) -> TransportError:
     """What went wrong, in a word to act on and one to show. urllib3's own texts name objects, and are not used."""
     import ssl
@@ -288,6 +297,10 @@ def _explain(error: Exception) -> TransportError:
         return TransportError("timeout", "no answer in time", temporary=True)
     if isinstance(error, known.SSLError | ssl.SSLError):
         text = _cause(error)
+        if re.search(r"ALERT_(.*CERTIFICATE|UNKNOWN_CA)|CERTIFICATE_REQUIRED", text):  # an alert is the other side's word
+            return TransportError("identity", "it wants to see a client's certificate, or does not know ours")
+        if "ALERT_HANDSHAKE_FAILURE" in text:  # TLS 1.2 has no alert of its own for it
+            return TransportError("identity", "it refused the handshake; it may want to see a client's certificate")
         return TransportError("certificate" if "CERTIFICATE" in text.upper() else "tls", text)
     if isinstance(error, known.ProtocolError | known.IncompleteRead | OSError):
         return TransportError("reset", "the connection broke", temporary=True)

@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from tests.services.helper import KeepingHelper
 
 from goctl.errors import RegistryError
+from goctl.registry import login
 from goctl.registry.auth import Challenge, parse_challenges
-from goctl.registry.credentials import HUB_KEY, DockerCredentials, Secret
+from goctl.registry.authfile import HUB_KEY
+from goctl.registry.credentials import Secret
+from goctl.registry.helpers import Helper
+from goctl.registry.keychain import Keychain
 from goctl.testing import Registry, make_index
 
 PASSWORD = "s3cret/pass+word"
@@ -38,6 +43,94 @@ def test_an_identity_token_is_exchanged(destination, host, docker_config):
         docker_config.write_text(json.dumps({"auths": {registry.address: {"identitytoken": PASSWORD}}}))
         push(destination(registry), make_index(host))
         assert {request.method for request in registry.requests if request.path == "/token"} == {"POST"}
+
+
+def test_an_identity_token_follows_no_redirect(destination, host, docker_config):
+    with Registry(auth="token", identity_token=PASSWORD) as registry, Registry() as other:
+        docker_config.write_text(json.dumps({"auths": {registry.address: {"identitytoken": PASSWORD}}}))
+        registry.fault(path="/token", status=307, headers={"Location": f"http://{other.address}/token"}, times=9)
+        with pytest.raises(RegistryError, match="307"):
+            push(destination(registry), make_index(host))
+        assert other.requests == []
+
+
+def test_a_password_follows_no_redirect_of_the_token_service(destination, host, log_in):
+    with Registry(auth="token") as registry, Registry() as other:
+        log_in(registry)
+        registry.fault(path="/token", status=307, headers={"Location": f"http://{other.address}/token"}, times=9)
+        with pytest.raises(RegistryError):
+            push(destination(registry), make_index(host))
+        assert {request.authorization for request in other.requests} == {""}
+
+
+@pytest.mark.parametrize("auth", ["basic", "token"])
+def test_a_helper_is_asked_anew_when_what_it_gave_is_over(destination, host, docker_config, tmp_path, monkeypatch, auth):
+    kept = KeepingHelper(tmp_path / "bin")
+    monkeypatch.setenv("PATH", kept.path)
+    docker_config.write_text(json.dumps({"credsStore": "kept"}))
+    with Registry(auth=auth, password="first") as registry:
+        Helper("kept").store(registry.address, "user", Secret("first"))
+        corp, index = destination(registry), make_index(host)
+        assert corp.missing("api", index, ("1.0",)) == ("1.0",)
+        # As the hour of a cloud's token ends, in the middle of a push.
+        registry.password = "second"
+        registry.expire_tokens()
+        Helper("kept").store(registry.address, "user", Secret("second"))
+        push(corp, index)
+        assert registry.tags("shop/api") == {"1.0": index.digest}
+
+
+def test_parts_of_a_registry_have_logins_of_their_own(destination, host, docker_config):
+    with Registry(auth="basic") as registry:
+        right, wrong = (base64.b64encode(f"user:{word}".encode()).decode() for word in ("password", "another"))
+        auths = {registry.address: {"auth": wrong}, f"{registry.address}/shop": {"auth": right}}
+        docker_config.write_text(json.dumps({"auths": auths}))
+        push(destination(registry), make_index(host))
+        with pytest.raises(RegistryError) as caught:
+            destination(registry, "other").missing("api", make_index(host), ("1.0",))
+        assert caught.value.status == 401
+
+
+# Logging in
+
+
+@pytest.mark.parametrize("auth", ["basic", "token"])
+def test_a_login_is_tried_before_it_is_kept(host, docker_config, auth):
+    with Registry(auth=auth, password=PASSWORD) as registry:
+        with pytest.raises(RegistryError) as caught:
+            login.log_in(host, registry.address, "user", Secret("wr0ng/1"))
+        assert caught.value.status == 401
+        assert "wr0ng" not in str(caught.value) + caught.value.hint
+        assert not docker_config.exists()
+        done = login.log_in(host, registry.address, "user", Secret(PASSWORD))
+        assert (done.kept_in, done.was_asked_for) == (str(docker_config), True)
+        assert find(registry.address)[0].password.reveal() == PASSWORD
+        assert login.log_out(registry.address) == [str(docker_config)]
+        assert find(registry.address)[0] is None
+
+
+def test_a_registry_that_asks_nobody_is_told_apart(host, registry):
+    assert not login.log_in(host, registry.address, "user", Secret(PASSWORD)).was_asked_for
+
+
+def test_a_login_moves_out_of_the_file_into_the_helper(host, docker_config, tmp_path, monkeypatch):
+    kept = KeepingHelper(tmp_path / "bin")
+    monkeypatch.setenv("PATH", kept.path)
+    with Registry(auth="basic", password=PASSWORD) as registry:
+        old = {"auths": {registry.address: {"username": "old", "password": "old"}}, "credsStore": "kept", "x": 1}
+        docker_config.write_text(json.dumps(old))
+        login.log_in(host, registry.address, "user", Secret(PASSWORD))
+        assert json.loads(docker_config.read_text()) == {"auths": {}, "credsStore": "kept", "x": 1}
+        assert kept.kept[registry.address]["Secret"] == PASSWORD
+        assert kept.calls == ["store"]
+
+
+def test_a_helper_that_is_not_there_keeps_nothing(host, docker_config):
+    with Registry(auth="basic", password=PASSWORD) as registry:
+        docker_config.write_text('{"credsStore": "missing"}')
+        with pytest.raises(RegistryError, match="docker-credential-missing was not found"):
+            login.log_in(host, registry.address, "user", Secret(PASSWORD))
+        assert docker_config.read_text() == '{"credsStore": "missing"}'
 
 
 def test_a_registry_token_is_sent_as_it_is(destination, host, docker_config):
@@ -91,7 +184,7 @@ def test_a_wrong_password_stays_out_of_the_error(destination, host, log_in, auth
             destination(registry).missing("api", make_index(host), ("1.0",))
     told = "".join(traceback.format_exception(caught.value)) + caught.value.hint + repr(caught.value)
     assert caught.value.status == 401
-    assert f"docker login {registry.address}" in caught.value.hint
+    assert f"invoke registry.login --registry {registry.address}" in caught.value.hint
     for form in (PASSWORD, base64.b64encode(f"user:{PASSWORD}".encode()).decode(), "s3cret"):
         assert form not in told
 
@@ -126,7 +219,7 @@ def test_a_public_registry_gets_nothing_asked_inside():
         url = "https://93.184.216.34/v2/"
         headers: ClassVar = {"WWW-Authenticate": 'Bearer realm="https://169.254.169.254/token"'}
 
-    authorizer = Authorizer(Http(), "registry.example.com", lambda _: None)
+    authorizer = Authorizer(Http(), "registry.example.com", lambda *_, **__: None)
     with pytest.raises(RegistryError, match="not public"):
         authorizer.renew(Refused(), (), "")
 
@@ -194,7 +287,7 @@ def test_challenges_are_read(header, expected):
 
 def find(host_name, environment=None):
     told = []
-    return DockerCredentials(told.append, environment=environment).find(host_name), told
+    return Keychain(told.append, environment=environment).find(host_name), told
 
 
 def test_no_file_means_no_login():
@@ -279,7 +372,7 @@ def test_a_helper_is_asked(docker_config, tmp_path, setting):
     assert token.identity_token.reveal() == "s3cret"
     assert not token.password
     assert find("none.example.com", environment) == (None, [])
-    with pytest.raises(RegistryError, match="docker-credential-mine ended with 1") as caught:
+    with pytest.raises(RegistryError, match="docker-credential-mine get ended with 1") as caught:
         find("fails.example.com", environment)
     assert "s3cret" not in str(caught.value)
 

@@ -189,7 +189,7 @@ def test_a_refusal_says_what_and_why(registry, destination, host):
         push(destination(registry), make_index(host, ("linux/amd64",), ()))
     assert (caught.value.status, caught.value.code) == (403, "DENIED")
     assert str(caught.value) == f"{registry.address} refused to push to shop/api: 403 DENIED quota [31m exceeded"
-    assert f"docker login {registry.address}" in caught.value.hint
+    assert f"invoke registry.login --registry {registry.address}" in caught.value.hint
 
 
 def test_nothing_answering_says_so(destination, host):
