@@ -24,6 +24,7 @@ _ROUTES: Final = tuple(
         (r"/v2/?$", "base"),
         (r"/token$", "token"),
         (r"/v2/(?P<repository>.+)/tags/list$", "tags"),
+        (r"/v2/(?P<repository>.+)/referrers/(?P<digest>[^/]+)$", "referrers"),
         (r"/v2/(?P<repository>.+)/manifests/(?P<reference>[^/]+)$", "manifest"),
         (r"/v2/(?P<repository>.+)/blobs/uploads/?$", "uploads"),
         (r"/v2/(?P<repository>.+)/blobs/uploads/(?P<session>[^/]+)$", "upload"),
@@ -43,7 +44,7 @@ class Refused(Exception):
         self.headers = dict(headers or {})
 
 
-class _Broken(Exception):
+class Broken(Exception):
     """The connection is to be ended without an answer."""
 
 
@@ -64,13 +65,15 @@ class Connection(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         parts = urlsplit(self.path)
         self.query = parse_qs(parts.query, keep_blank_values=True)
-        self.fault = self.registry.take_fault(self.command, parts.path) or Fault()
-        self._status = 0
+        self.fault = self.registry.take_fault(self.command, parts.path, self._announced()) or Fault()
+        begun = time.monotonic()
+        self._status = self._received = 0
         self._body_read = False
         self._mute = False
         try:
-            if self.fault.delay:
-                time.sleep(self.fault.delay)
+            if self.fault.expire:
+                self.registry.expire_tokens()
+            self._pause("start")
             if self.fault.status:
                 self._drain()
                 self.answer(self.fault.status, self.fault.content or b"", self.fault.headers)
@@ -81,10 +84,21 @@ class Connection(BaseHTTPRequestHandler):
             self._drain()
             body = json.dumps({"errors": [{"code": refused.code, "message": refused.code.lower().replace("_", " ")}]})
             self.answer(refused.status, body.encode(), {"Content-Type": "application/json", **refused.headers})
-        except (_Broken, OSError):
+        except (Broken, OSError):
             self.close_connection = True
-        told = self.headers.get("Authorization") or ""
-        self.registry.record(Request(self.command, parts.path, parts.query, self._status, told, time.monotonic()))
+        self.registry.record(
+            Request(
+                self.command,
+                parts.path,
+                parts.query,
+                self._status,
+                self.headers.get("Authorization") or "",
+                time.monotonic(),
+                begun,
+                self._received,
+                self.headers.get("Content-Range") or "",
+            )
+        )
         if not self.close_connection:
             self.wfile.flush()
 
@@ -110,9 +124,11 @@ class Connection(BaseHTTPRequestHandler):
         """The request's body in pieces, as long as announced, or chunked. A fault may cut it."""
         self._body_read = True
         left = self.fault.cut if self.fault.cut is not None and self.command in _WRITING else None
-        for part in self._pieces():
+        for number, part in enumerate(self._pieces()):
+            if number == 1:
+                self._pause("request")
             if left is not None and len(part) >= left:
-                raise _Broken
+                raise Broken
             left = None if left is None else left - len(part)
             yield part
 
@@ -129,11 +145,21 @@ class Connection(BaseHTTPRequestHandler):
     def _exactly(self, size: int) -> Iterator[bytes]:
         while size:
             # Small pieces where a fault counts bytes.
-            part = self.rfile.read(min(size, 2**18 if self.fault.cut is None else 1024))
+            part = self.rfile.read(min(size, 2**18 if self.fault.cut is None and not self.fault.delay else 1024))
             if not part:
-                raise _Broken
+                raise Broken
             size -= len(part)
+            self._received += len(part)
             yield part
+
+    def _announced(self) -> int | None:
+        """The length of the body of a request that writes; None where it is not said, or not to be cut."""
+        length = self.headers.get("Content-Length") or ""
+        return int(length) if self.command in _WRITING and length.isdigit() else None
+
+    def _pause(self, at: str) -> None:
+        if self.fault.delay and self.fault.at == at:
+            time.sleep(self.fault.delay)
 
     def _drain(self) -> None:
         if not self._body_read:
@@ -143,32 +169,43 @@ class Connection(BaseHTTPRequestHandler):
     def answer(self, status: int, content: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         """An answer with a small body."""
         self.head(status, len(content), headers)
-        self.send(content)
+        if content:
+            self.send_part(content, 0)
 
     def head(self, status: int, size: int, headers: Mapping[str, str] | None = None) -> None:
         self._drain()
         if self._mute:
-            raise _Broken
+            raise Broken
         self._status = status
         self.send_response(status)
+        if self.fault.delay and self.fault.at == "headers":
+            self.flush_headers()
+            self.wfile.flush()
+            self._pause("headers")
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         if status != 204:
             self.send_header("Content-Length", str(size))
         self.end_headers()
 
-    def send(self, content: bytes) -> None:
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
     def send_part(self, content: bytes, sent: int) -> None:
-        """A piece of a large body, after `sent` bytes; a fault may cut it."""
-        cut = self.fault.cut
-        if cut is not None and sent + len(content) > cut:
-            self.wfile.write(content[: max(0, cut - sent)])
+        """A piece of a body, after `sent` bytes; a fault may spoil it, wait in it, or cut it."""
+        if self.command == "HEAD":
+            return
+        fault = self.fault
+        if fault.corrupt is not None and sent <= fault.corrupt < sent + len(content):
+            at = fault.corrupt - sent
+            content = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+        if fault.delay and fault.at == "body" and not sent:
+            self.wfile.write(content[: len(content) // 2])
             self.wfile.flush()
-            raise _Broken
-        self.send(content)
+            self._pause("body")
+            content = content[len(content) // 2 :]
+        if fault.cut is not None and self.command not in _WRITING and sent + len(content) > fault.cut:
+            self.wfile.write(content[: max(0, fault.cut - sent)])
+            self.wfile.flush()
+            raise Broken
+        self.wfile.write(content)
 
     # Who asks
 

@@ -1,24 +1,17 @@
-"""The fake registry's side of the OCI distribution-spec."""
+"""The fake registry's side of the OCI distribution-spec: blobs. What it does with manifests stands in its base class."""
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from typing import IO
 
-from goctl.testing.connection import Connection, Refused
-from goctl.testing.holdings import Repository
-from goctl.values import Digest, is_tag
-
-#: Bytes a manifest may have (distribution-spec: registries should accept 4 MiB).
-_MAX_MANIFEST = 4 * 2**20
+from goctl.testing.connection import Broken, Refused
+from goctl.testing.manifests import Manifests
 
 
-class Handler(Connection):
+class Handler(Manifests):
     """The verbs: `_VERB_ROUTE`, called with the parts of the path. HEAD is GET without a body."""
-
-    # Blobs
 
     def _get_blob(self, repository: str, digest: str) -> None:
         holdings = self.registry.holdings
@@ -55,7 +48,9 @@ class Handler(Connection):
     def _post_uploads(self, repository: str) -> None:
         holdings = self.registry.holdings
         mount, source = (self.query.get(name, [""])[0] for name in ("mount", "from"))
-        if mount and source and mount in holdings.repository(source).blobs:
+        # Without a source, any will do (distribution-spec, end-11).
+        sources = [holdings.repository(source)] if source else list(holdings.repositories.values())
+        if mount and any(mount in one.blobs for one in sources):
             self._hold(repository, mount)
             return
         session = secrets.token_hex(16)
@@ -92,14 +87,21 @@ class Handler(Connection):
         match = re.match(r"(?:bytes )?(\d+)-", self.headers.get("Content-Range") or "")
         if match and int(match[1]) != file.tell():
             raise Refused(416, "BLOB_UPLOAD_INVALID", self._session_headers(repository, session))
-        for part in self.body():
-            file.write(part)
+        before = file.tell()
+        try:
+            for part in self.body():
+                file.write(part)
+        except (OSError, Broken):
+            if not self.registry.keeps_partial:
+                file.seek(before)
+                file.truncate()
+            raise
         return file
 
     def _put_upload(self, repository: str, session: str) -> None:
         file = self._receive(repository, session)
         digest = self.query.get("digest", [""])[0]
-        del self.registry.uploads[session]
+        self.registry.uploads.pop(session, None)
         if not self.registry.holdings.contents.commit(file, digest):
             raise Refused(400, "DIGEST_INVALID")
         self._hold(repository, digest)
@@ -110,78 +112,3 @@ class Handler(Connection):
             holdings.repository(repository).blobs.add(digest)
             holdings.save()
         self.answer(201, headers={"Location": f"/v2/{repository}/blobs/{digest}", "Docker-Content-Digest": digest})
-
-    # Manifests and tags
-
-    def _find(self, repository: str, reference: str) -> tuple[Repository, str]:
-        found = self.registry.holdings.repository(repository)
-        digest = found.tags.get(reference, reference)
-        if digest not in found.manifests:
-            raise Refused(404, "MANIFEST_UNKNOWN")
-        return found, digest
-
-    def _get_manifest(self, repository: str, reference: str) -> None:
-        found, digest = self._find(repository, reference)
-        content = self.fault.content
-        if content is None:
-            with self.registry.holdings.contents.open(digest) as file:
-                content = file.read()
-        self.answer(200, content, {"Content-Type": found.manifests[digest], "Docker-Content-Digest": digest})
-
-    def _put_manifest(self, repository: str, reference: str) -> None:
-        content = b"".join(self.body())
-        if len(content) > _MAX_MANIFEST:
-            raise Refused(413, "SIZE_INVALID")
-        digest = Digest.of(content)
-        if not is_tag(reference) and reference != digest:
-            raise Refused(400, "DIGEST_INVALID")
-        media_type = self.headers.get("Content-Type") or ""
-        holdings = self.registry.holdings
-        with holdings.guard:
-            found = holdings.repository(repository)
-            self._check_references(found, content, media_type)
-            file = holdings.contents.begin()
-            file.write(content)
-            holdings.contents.commit(file, digest)
-            found.manifests[digest] = media_type
-            if is_tag(reference):
-                found.tags[reference] = digest
-            holdings.save()
-        self.answer(201, headers={"Location": f"/v2/{repository}/manifests/{digest}", "Docker-Content-Digest": digest})
-
-    def _check_references(self, found: Repository, content: bytes, media_type: str) -> None:
-        try:
-            manifest = json.loads(content)
-            blobs = [entry["digest"] for entry in (manifest.get("config"), *manifest.get("layers", ())) if entry]
-            children = [entry["digest"] for entry in manifest.get("manifests", ())]
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise Refused(400, "MANIFEST_INVALID") from None
-        if manifest.get("mediaType", media_type) != media_type:
-            raise Refused(400, "MANIFEST_INVALID")
-        if not (set(blobs) <= found.blobs and set(children) <= found.manifests.keys()):
-            raise Refused(404, "MANIFEST_BLOB_UNKNOWN")
-
-    def _delete_manifest(self, repository: str, reference: str) -> None:
-        holdings = self.registry.holdings
-        with holdings.guard:
-            found, digest = self._find(repository, reference)
-            if reference in found.tags:
-                del found.tags[reference]
-            else:
-                del found.manifests[digest]
-                found.tags = {tag: named for tag, named in found.tags.items() if named != digest}
-            holdings.save()
-        self.answer(202)
-
-    def _get_tags(self, repository: str) -> None:
-        if repository not in self.registry.holdings.repositories:
-            raise Refused(404, "NAME_UNKNOWN")
-        last = self.query.get("last", [""])[0]
-        tags = sorted(tag for tag in self.registry.tags(repository) if tag > last)
-        headers = {"Content-Type": "application/json"}
-        count = self.query.get("n", [""])[0]
-        if count.isdigit() and int(count) < len(tags):
-            tags = tags[: int(count)]
-            if tags:
-                headers["Link"] = f'</v2/{repository}/tags/list?n={count}&last={tags[-1]}>; rel="next"'
-        self.answer(200, json.dumps({"name": repository, "tags": tags}).encode(), headers)

@@ -5,14 +5,14 @@
         push_to(f"{registry.address}/shop")
         assert [request.method for request in registry.requests] == [...]
 
-It follows the OCI distribution-spec in all it offers: pull (with ranges), push (whole, in pieces, mounted), tags, deletes.
-Referrers are not among it.
+It follows the OCI distribution-spec: pull (with ranges), push (whole, in pieces, mounted), tags, referrers, deletes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fnmatch
+import random
 import secrets
 import socket
 import sys
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A request that ended. `path` is without the query; `status` is 0 where no answer was sent."""
+    """A request that ended. `path` is without the query; `status` is 0 where no answer was sent.
+
+    `begun` and `at` are when its headers had come and when it ended (time.monotonic), `received` the bytes of its body.
+    """
 
     method: str
     path: str
@@ -39,15 +42,22 @@ class Request(msgspec.Struct, frozen=True):
     status: int
     authorization: str = ""
     at: float = 0.0
+    begun: float = 0.0
+    received: int = 0
+    content_range: str = ""
 
 
 class Fault(msgspec.Struct):
     """What happens to requests whose method and path (without query) match the patterns; `times` counts down to 0.
 
-    `delay` waits that many seconds first. `cut` ends the connection after so many bytes of a request's body, or for a GET
-    after so many of the answer's. `lose_response` does what is asked for and then ends the connection. Otherwise, with a
-    `status`, that is the answer, with `headers` and `content`. With content and without a status, the content replaces
-    that of the real answer.
+    Each of them meets it with the probability `chance`, and where it sends at least `least` bytes; only those count.
+
+    `delay` waits that many seconds: `at` the start, amid the request's body, amid the answer's headers, or amid its body.
+    `cut` ends the connection after so many bytes of a request's body (who sends fewer does not meet it), or for a GET after
+    so many of the answer's. `lose_response` does what is asked for and then ends the connection. `expire` makes every
+    token that was issued before invalid. Otherwise, with a `status`, that is the answer, with `headers` and `content`.
+    With content and without a status, the content replaces that of the real answer; `corrupt` turns a bit of its byte at
+    that position.
     """
 
     method: str = "*"
@@ -59,6 +69,11 @@ class Fault(msgspec.Struct):
     delay: float = 0.0
     cut: int | None = None
     lose_response: bool = False
+    corrupt: int | None = None
+    at: Literal["start", "request", "headers", "body"] = "start"
+    chance: float = 1.0
+    least: int = 0
+    expire: bool = False
 
 
 class _Server(ThreadingHTTPServer):
@@ -106,8 +121,9 @@ class Registry:
 
     `folder` keeps contents in files instead of memory. `auth` asks for a login: `basic`, or `token` with a token service at
     /token of the same server, which takes the password, or `identity_token` in a refresh_token grant. `token_uses` is how
-    many requests a token is good for (0: all). `realm` is what challenges name instead of that service. With `tls`, a
-    server's context, it speaks https alone.
+    many requests a token is good for (0: all). `realm` is what challenges name instead of that service. `keeps_partial`
+    says whether an upload keeps what came of a request that broke. Without `strict`, manifests may name what is not there.
+    `seed` is what faults with a chance draw from. With `tls`, a server's context, it speaks https alone.
     """
 
     def __init__(
@@ -121,6 +137,9 @@ class Registry:
         token_uses: int = 0,
         realm: str = "",
         port: int = 0,
+        keeps_partial: bool = True,
+        strict: bool = True,
+        seed: int = 1,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         from goctl.testing.protocol import Handler
@@ -132,6 +151,9 @@ class Registry:
         self.password = password
         self.identity_token = identity_token
         self.realm = realm
+        self.keeps_partial = keeps_partial
+        self.strict = strict
+        self._chance = random.Random(seed)
         self._token_uses = token_uses
         self._tokens: dict[str, tuple[int, frozenset[str]]] = {}
         self._faults: list[Fault] = []
@@ -185,19 +207,35 @@ class Registry:
         delay: float = 0.0,
         cut: int | None = None,
         lose_response: bool = False,
+        corrupt: int | None = None,
+        redirect: str = "",
+        at: Literal["start", "request", "headers", "body"] = "start",
+        chance: float = 1.0,
+        least: int = 0,
+        expire: bool = False,
     ) -> Fault:
-        """Declares what goes wrong (see Fault); faults are looked through in the order they were declared."""
+        """Declares what goes wrong (see Fault); faults are looked through in the order they were declared.
+
+        `redirect` is a URL that the request is sent on to: 307, where no other `status` is given.
+        """
         told = dict(headers or {}) | ({"Retry-After": retry_after} if retry_after else {})
-        fault = Fault(method, path, times, status, told, content, delay, cut, lose_response)
+        if redirect:
+            told, status = told | {"Location": redirect}, status or 307
+        fault = Fault(
+            method, path, times, status, told, content, delay, cut, lose_response, corrupt, at, chance, least, expire
+        )
         with self._guard:
             self._faults.append(fault)
         return fault
 
-    def take_fault(self, method: str, path: str) -> Fault | None:
-        """The fault that this request meets, counted down."""
+    def take_fault(self, method: str, path: str, length: int | None) -> Fault | None:
+        """The fault that this request meets, counted down. `length` is that of its body, where it is announced."""
         with self._guard:
             for fault in self._faults:
-                if fault.times > 0 and fnmatch.fnmatchcase(method, fault.method) and fnmatch.fnmatchcase(path, fault.path):
+                matches = fnmatch.fnmatchcase(method, fault.method) and fnmatch.fnmatchcase(path, fault.path)
+                if length is not None and length < max(fault.least, fault.cut or 0):
+                    matches = False
+                if fault.times > 0 and matches and self._chance.random() < fault.chance:
                     fault.times -= 1
                     return fault
         return None
@@ -219,6 +257,11 @@ class Registry:
             action for scope in scopes if scope.rpartition(":")[0] == name for action in scope.rpartition(":")[2].split(",")
         }
         return left > 0 and (not needed or action in granted)
+
+    def forget_faults(self) -> None:
+        """What was declared and did not happen yet will not."""
+        with self._guard:
+            self._faults.clear()
 
     def expire_tokens(self) -> None:
         """Makes every token issued so far invalid."""
