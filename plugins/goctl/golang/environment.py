@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from typing import Final
 
 from goctl.config.model import Go
+from goctl.contracts import Host
 from goctl.plan.goenv import VARIANT_VARIABLES, go_environment
 from goctl.values import Platform
 
@@ -16,6 +18,14 @@ SCRUBBED = frozenset(
     {"GOOS", "GOARCH", "CGO_ENABLED", "GOBIN", *(name for name, _ in VARIANT_VARIABLES.values())}
     | {"GO_EXTLINK_ENABLED", "GOCLOBBERDEADHASH", "GOCOMPILEDEBUG", "GOSSAFUNC", "GOSSADIR"}
 )
+
+#: No module, and no toolchain, is asked for anywhere: GONOPROXY would let private ones past the proxy that is off.
+_OFFLINE: Final = {"GOPROXY": "off", "GONOPROXY": "none"}
+
+
+def environment_of(host: Host, extra: Mapping[str, str], platform: Platform | None = None) -> dict[str, str]:
+    """The environment of a go command of this run, which asks nothing of any network where the run may not."""
+    return child_environment(host.config.go, extra, platform) | (_OFFLINE if host.offline else {})
 
 
 def child_environment(go: Go, extra: Mapping[str, str], platform: Platform | None = None) -> dict[str, str]:

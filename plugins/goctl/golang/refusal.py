@@ -82,9 +82,7 @@ def _advice(text: str) -> str:
         if words in text:
             return advice
     if "disabled by GOPROXY=off" in text:
-        return (
-            "GOPROXY=off forbids to download what is not there: unset it, or run `invoke mod.download` with a network once"
-        )
+        return "nothing may be downloaded (--offline, or GOPROXY=off): run `invoke mod.download` once with a network"
     if "x509:" in text:
         return "the server's certificate is not trusted here: add its authority to the system's, or name it in SSL_CERT_FILE"
     return "the module proxy cannot be reached: check the network, go.proxy and GOPROXY" if _UNREACHABLE.search(text) else ""

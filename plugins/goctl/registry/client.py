@@ -294,6 +294,8 @@ def push(repository: str) -> tuple[str, ...]:
 
 def connect(host: Host, registry: str, settings: Registry | None = None) -> Client:
     """A client for a registry's host, set up by a `[registries]` table: the given one, else one with the same host."""
+    if host.offline:
+        raise RegistryError(f"{registry} is not asked: this run is offline", hint="run it without --offline")
     if settings is None:
         tables = host.config.registries.values()
         settings = next((table for table in tables if table.url.partition("/")[0] == registry), Registry(url=registry))

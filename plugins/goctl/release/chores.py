@@ -7,17 +7,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from goctl.config.model import Image
-from goctl.errors import ConfigError, StorageError
+from goctl.errors import ConfigError, MovedError, StorageError
 from goctl.events import Notice, StageStarted, Table
 from goctl.golang import moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import SCRATCH, base_reference
 from goctl.plan.select import platforms_of
+from goctl.release import looks
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from goctl.release.bases import PinnedBases
     from goctl.release.crew import Crew
     from goctl.release.session import Session
+    from goctl.values import Platform
 
 
 def go_env(session: Session, *, dry: bool) -> None:
@@ -36,18 +39,8 @@ def go_env(session: Session, *, dry: bool) -> None:
 
 def base_update(session: Session, *, dry: bool) -> None:
     """Looks every base up anew, and tells which have moved."""
-    from goctl.release.bases import PinnedBases
-
-    pins = session.bases
-    if not isinstance(pins, PinnedBases):
-        raise TypeError("a session's bases are pinned ones")
-    slots = {
-        (base_reference(session.config, target, platform), platform)
-        for target in session.config.targets.values()
-        if isinstance(target.image, Image)
-        for platform in platforms_of(session.config, target)
-        if platform.os == "linux"
-    }
+    pins = _pins(session)
+    slots = _base_slots(session)
     references = tuple(sorted({reference for reference, _ in slots} - {SCRATCH}))
     if dry:
         session.emit(Notice(f"would look up: {', '.join(references)}", level="info"))
@@ -55,6 +48,44 @@ def base_update(session: Session, *, dry: bool) -> None:
     with session.lock():
         rows = pins.update(references, sorted(slots, key=str))
     session.emit(Table("bases", ("base", "was", "is"), tuple(rows)))
+
+
+def base_status(session: Session, *, check: bool, dry: bool) -> None:
+    """Tells which bases have moved since they were pinned; writes nothing.
+
+    With `check`, raises MovedError where one has, or is not pinned. Raises what kept a base from being looked up.
+    """
+    del dry
+    references = sorted({reference for reference, _ in _base_slots(session)} - {SCRATCH})
+    found = _pins(session).status(references)
+    rows = tuple((one.reference, one.pinned or "-", one.now or "-", one.state) for one in found)
+    session.emit(Table("bases", ("base", "pinned", "now", "state"), rows))
+    for one in found:
+        if one.error is not None:
+            raise one.error
+    moved = [f"{one.reference} is {one.state}" for one in found if not one.is_settled]
+    if check and moved:
+        raise MovedError(", ".join(moved), hint="`invoke base.update` pins what they name now; commit goctl.lock")
+
+
+def _base_slots(session: Session) -> set[tuple[str, Platform]]:
+    """The bases of this project's images, each with its platforms."""
+    return {
+        (base_reference(session.config, target, platform), platform)
+        for target in session.config.targets.values()
+        if isinstance(target.image, Image)
+        for platform in platforms_of(session.config, target)
+        if platform.os == "linux"
+    }
+
+
+def _pins(session: Session) -> PinnedBases:
+    from goctl.release.bases import PinnedBases
+
+    pins = session.bases
+    if not isinstance(pins, PinnedBases):
+        raise TypeError("a session's bases are pinned ones")
+    return pins
 
 
 def clean(session: Session, *, dry: bool) -> None:
@@ -95,7 +126,7 @@ def _remove(folder: Path) -> None:
 def run(crew: Crew, name: str, *, dry: bool, **options: Any) -> None:
     """A chore, for each module of the crew, or for each project where it is about one."""
     chore = CHORES[name]
-    sessions = crew.files
+    sessions = [crew.first] if name in looks.LOOKS else crew.files
     if name == "go.env" or name.startswith("mod."):
         sessions = list({session.module: session for session in reversed(sessions)}.values())[::-1]
     for session in sessions:
@@ -116,5 +147,7 @@ CHORES: dict[str, Callable[..., None]] = {
     "mod.outdated": moduleinfo.outdated,
     "go.env": go_env,
     "base.update": base_update,
+    "base.status": base_status,
     "clean": clean,
+    **looks.LOOKS,
 }
