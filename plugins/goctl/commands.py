@@ -28,7 +28,7 @@ QUESTIONS = ("plan", "explain", "affected", "config")
 LOOKING = (*QUESTIONS, "go.env", "base.status", "manifest.inspect", "tags.list", "referrer.list")
 
 
-def command(file: Path, name: str, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:
+def command(file: Path, name: str, /, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:
     """Runs the task of that name. Raises invoke's Exit with the error's own code when it fails."""
     if name == "explain":
         options["select"] = (options.pop("target"),)

@@ -247,7 +247,7 @@ _KINDS = {
         ("folder",),
     ),
     "affected": _Kind(
-        "say which targets are made differently since a commit, and why; with --json for a matrix of CI jobs",
+        "say which targets are made differently since a commit, and why",
         _options(since="main", select=None, **_PLAIN),
         {**_SELECTING, **_SINCE},
         ("select",),

@@ -20,12 +20,13 @@ TOML = '[project]\nname = "shop"\nmodule = "example.com/shop"\n[targets.api]\npa
 BROKEN = '[project]\nname = "shop"\n[targets.api]\npakages = ["./cmd/api"]\n[platforms]\ndefault = ["linxu/arm64"]\n'
 
 STAGES = {"release", "build", "image", "push"}
-QUESTIONS = {"plan", "explain", "config", "doctor"}
+QUESTIONS = {"plan", "explain", "affected", "config", "doctor"}
 MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "vendor", "why", "outdated")}
-CHORE_NAMES = MODULES | {"go.env", "base.update", "clean"}
-ALL = STAGES | QUESTIONS | CHORE_NAMES
+LOOKS = {"manifest.create", "manifest.inspect", "tags.list", "tags.delete", "referrer.attach", "referrer.list"}
+CHORE_NAMES = MODULES | LOOKS | {"go.env", "base.update", "base.status", "clean"}
+ALL = STAGES | QUESTIONS | CHORE_NAMES | {"merge"}
 #: How each is called with nothing but its name and what it must be given.
-GIVEN = {"explain": ("api",), "mod.why": ("fmt",)}
+GIVEN = {"explain": ("api",), "mod.why": ("fmt",), **{name: ("127.0.0.1:9/a",) for name in LOOKS}}
 CALLS = {name: (name, *GIVEN.get(name, ())) for name in sorted(ALL)}
 
 
@@ -92,6 +93,25 @@ def test_the_list_needs_no_file_and_imports_little(tmp_path: Path) -> None:
     assert "msgspec" not in lines[0]
 
 
+_OPTIONS = {
+    "stage": {"select", "since", "shard", "jobs", "offline"},
+    "plan": {"select", "since"},
+    "affected": {"select", "since"},
+    "merge": {"folder"},
+    "explain": {"target"},
+    "mod.tidy": {"check"},
+    "mod.vendor": {"check"},
+    "mod.why": {"package"},
+    "base.status": {"check"},
+    "manifest.create": {"name", "amend", "replace"},
+    "manifest.inspect": {"reference", "compare", "unpacked"},
+    "tags.list": {"repository"},
+    "tags.delete": {"repository", "keep", "older", "protect"},
+    "referrer.attach": {"reference", "file", "artifact-type", "media-type", "annotation"},
+    "referrer.list": {"reference", "artifact-type"},
+}
+
+
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_no_task_has_a_short_flag(name: str) -> None:
     task = tasks._tasks(Path("goctl.toml"))[name]
@@ -100,9 +120,7 @@ def test_no_task_has_a_short_flag(name: str) -> None:
     assert all(len(word) > 1 for word in names)
     assert all(argument.help for argument in arguments)
     expected = {"json", "profile"}
-    expected |= {"select", "jobs"} if name in STAGES else {"select"} if name == "plan" else set()
-    own = {"explain": {"target"}, "mod.tidy": {"check"}, "mod.vendor": {"check"}, "mod.why": {"package"}}
-    expected |= own.get(name, set())
+    expected |= _OPTIONS.get("stage" if name in STAGES else name, set())
     assert set(names) == expected
     assert not task.pre
     assert not task.post

@@ -123,7 +123,7 @@ def _remove(folder: Path) -> None:
         ) from error
 
 
-def run(crew: Crew, name: str, *, dry: bool, **options: Any) -> None:
+def run(crew: Crew, name: str, /, *, dry: bool, **options: Any) -> None:
     """A chore, for each module of the crew, or for each project where it is about one."""
     chore = CHORES[name]
     sessions = [crew.first] if name in looks.LOOKS else crew.files
