@@ -26,7 +26,7 @@ LOOKS = {"manifest.create", "manifest.inspect", "tags.list", "tags.delete", "ref
 CHORE_NAMES = MODULES | LOOKS | {"go.env", "base.update", "base.status", "clean"}
 ALL = STAGES | QUESTIONS | CHORE_NAMES | {"merge"}
 #: How each is called with nothing but its name and what it must be given.
-GIVEN = {"explain": ("api",), "mod.why": ("fmt",), **{name: ("127.0.0.1:9/a",) for name in LOOKS}}
+GIVEN = {"explain": ("api",), "mod.why": ("fmt",), **dict.fromkeys(LOOKS, ("127.0.0.1:9/a",))}
 CALLS = {name: (name, *GIVEN.get(name, ())) for name in sorted(ALL)}
 
 
