@@ -42,6 +42,27 @@ class One(msgspec.Struct, frozen=True, rename="kebab"):
     layers: tuple[Layer, ...] = ()
 
 
+class Common(msgspec.Struct, frozen=True, rename="kebab"):
+    """What two images of a platform share: layers by digest, and bytes of those, and of those that only one has."""
+
+    platform: str
+    shared: tuple[Digest, ...]
+    shared_bytes: int
+    only_first: int
+    only_second: int
+
+
+class Compared(msgspec.Struct, frozen=True, rename="kebab"):
+    """What one reference has in common with another, `name`: by platform, and in all."""
+
+    name: str
+    digest: Digest
+    platforms: tuple[Common, ...]
+    only_one_has: tuple[str, ...]
+    shared: int
+    shared_bytes: int
+
+
 class Whole(msgspec.Struct, frozen=True, rename="kebab"):
     """What a reference names: an index with all that is in it, or a single image."""
 
@@ -50,6 +71,7 @@ class Whole(msgspec.Struct, frozen=True, rename="kebab"):
     media_type: str
     parts: tuple[One, ...]
     annotations: dict[str, str] = {}
+    compared: Compared | None = None
 
     @property
     def images(self) -> dict[str, One]:
@@ -60,16 +82,6 @@ class Whole(msgspec.Struct, frozen=True, rename="kebab"):
     def blobs(self) -> dict[Digest, int]:
         """Sizes of all layers, each once."""
         return {layer.digest: layer.size for part in self.parts for layer in part.layers}
-
-
-class Common(msgspec.Struct, frozen=True, rename="kebab"):
-    """What two images of a platform share: layers by digest, and bytes of those, and of those that only one has."""
-
-    platform: str
-    shared: tuple[Digest, ...]
-    shared_bytes: int
-    only_first: int
-    only_second: int
 
 
 def inspect(source: Source, reference: str, name: str, *, unpacked: bool = False) -> Whole:
@@ -144,13 +156,18 @@ def _makers(config: ImageConfig, layers: int) -> list[str]:
     return [" ".join(line.removeprefix(_NOT_RUN).split()) for line in lines]
 
 
-def common(first: Whole, second: Whole) -> list[Common]:
-    """What two references share on each platform that both have."""
-    return [
-        _common(platform, one.layers, second.images[platform].layers)
-        for platform, one in first.images.items()
-        if platform in second.images
-    ]
+def compare(first: Whole, second: Whole) -> Compared:
+    """What two references share on each platform that both have, and in all."""
+    left, right = first.images, second.images
+    both = first.blobs.keys() & second.blobs.keys()
+    return Compared(
+        second.name,
+        second.digest,
+        tuple(_common(name, left[name].layers, right[name].layers) for name in left if name in right),
+        tuple(sorted(left.keys() ^ right.keys())),
+        len(both),
+        sum(first.blobs[digest] for digest in both),
+    )
 
 
 def _common(platform: str, first: Iterable[Layer], second: Iterable[Layer]) -> Common:

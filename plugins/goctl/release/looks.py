@@ -17,7 +17,7 @@ from goctl.values import ByteSize, to_json
 
 if TYPE_CHECKING:
     from goctl.registry.joining import Joined, Part
-    from goctl.registry.looks import One, Whole
+    from goctl.registry.looks import Compared, One, Whole
     from goctl.registry.tags import Verdict
     from goctl.release.session import Session
 
@@ -62,29 +62,16 @@ def _parts(name: str, joined: Joined) -> Table:
 def manifest_inspect(session: Session, *, dry: bool, reference: str, compare: str, unpacked: bool) -> None:
     """Tells what an image consists of, and with another what the two share."""
     del dry
-    from goctl.registry.looks import common, inspect
+    from goctl.registry.looks import compare as compared
+    from goctl.registry.looks import inspect
 
     place = places.find(session, reference)
     whole = inspect(place.source, place.reference, place.name, unpacked=unpacked)
-    lines, data = _as_lines(whole), msgspec.to_builtins(whole, enc_hook=str)
     if compare:
         other = places.find(session, compare)
-        second = inspect(other.source, other.reference, other.name)
-        shared = common(whole, second)
-        lines += ["", f"beside {other.name} ({second.digest})"]
-        for one in shared:
-            lines.append(
-                f"  {one.platform}: {len(one.shared)} layers shared, {ByteSize(one.shared_bytes)}; only here "
-                f"{ByteSize(one.only_first)}, only there {ByteSize(one.only_second)}"
-            )
-            lines += [f"    {digest}" for digest in one.shared]
-        both = whole.blobs.keys() & second.blobs.keys()
-        alone = sorted(whole.images.keys() ^ second.images.keys())
-        lines += [f"  only one of them has {', '.join(alone)}"] if alone else []
-        lines.append(f"  in all: {len(both)} layers shared, {ByteSize(sum(whole.blobs[digest] for digest in both))}")
-        data["compared"] = {"name": other.name, "digest": str(second.digest), "platforms": msgspec.to_builtins(shared)}
-        data["compared"]["shared-bytes"] = sum(whole.blobs[digest] for digest in both)
-    session.emit(Document("manifest", "\n".join(lines), msgspec.Raw(to_json(data))))
+        found = compared(whole, inspect(other.source, other.reference, other.name))
+        whole = msgspec.structs.replace(whole, compared=found)
+    session.emit(Document("manifest", "\n".join(_as_lines(whole)), msgspec.Raw(to_json(whole))))
 
 
 def _as_lines(whole: Whole) -> list[str]:
@@ -92,6 +79,8 @@ def _as_lines(whole: Whole) -> list[str]:
     lines += [f"        {name}={value}" for name, value in sorted(whole.annotations.items())]
     for part in whole.parts:
         lines += ["", *_part_lines(part)]
+    if whole.compared is not None:
+        lines += ["", *_compared_lines(whole.compared)]
     return lines
 
 
@@ -107,6 +96,19 @@ def _part_lines(part: One) -> list[str]:
         words = layer.made_by if len(layer.made_by) <= _WORDS else f"{layer.made_by[:_WORDS]}..."
         lines.append(f"    {layer.digest}  {size}  {words}".rstrip())
     return lines
+
+
+def _compared_lines(found: Compared) -> list[str]:
+    lines = [f"beside {found.name} ({found.digest})"]
+    for one in found.platforms:
+        lines.append(
+            f"  {one.platform}: {len(one.shared)} layers shared, {ByteSize(one.shared_bytes)}; only here "
+            f"{ByteSize(one.only_first)}, only there {ByteSize(one.only_second)}"
+        )
+        lines += [f"    {digest}" for digest in one.shared]
+    if found.only_one_has:
+        lines.append(f"  only one of them has {', '.join(found.only_one_has)}")
+    return [*lines, f"  in all: {found.shared} layers shared, {ByteSize(found.shared_bytes)}"]
 
 
 def tags_list(session: Session, *, dry: bool, repository: str) -> None:

@@ -9,7 +9,7 @@ from tests import images
 
 from goctl.errors import ImageError
 from goctl.oci.unpacked import measure
-from goctl.registry.looks import common, inspect
+from goctl.registry.looks import compare, inspect
 from goctl.values import Digest
 
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -74,8 +74,8 @@ def test_what_two_images_share(host, registry):
     place = images.place(host, registry)
     images.image(place, "1", layers=(b"base", b"one!!"))
     images.image(place, "2", layers=(b"base", b"two"))
-    found = common(inspect(place, "1", "1"), inspect(place, "2", "2"))
-    assert [(one.platform, one.shared, one.shared_bytes, one.only_first, one.only_second) for one in found] == [
+    found = compare(inspect(place, "1", "1"), inspect(place, "2", "2"))
+    assert [(one.platform, one.shared, one.shared_bytes, one.only_first, one.only_second) for one in found.platforms] == [
         ("linux/amd64", (Digest.of(b"base"),), 4, 5, 3)
     ]
 
