@@ -21,11 +21,20 @@ SCRUBBED = frozenset(
 
 #: No module, and no toolchain, is asked for anywhere: GONOPROXY would let private ones past the proxy that is off.
 _OFFLINE: Final = {"GOPROXY": "off", "GONOPROXY": "none"}
+#: Where a database of checksums is looked for instead: GOPROXY=off has go ask it directly (modfetch/sumdb.go, initBase), and
+#: GOSUMDB=off would let go.sum grow by what nobody vouches for.
+NOBODY: Final = "file:///offline"
 
 
 def environment_of(host: Host, extra: Mapping[str, str], platform: Platform | None = None) -> dict[str, str]:
     """The environment of a go command of this run, which asks nothing of any network where the run may not."""
-    return child_environment(host.config.go, extra, platform) | (_OFFLINE if host.offline else {})
+    made = child_environment(host.config.go, extra, platform)
+    if not host.offline:
+        return made
+    database = effective("GOSUMDB", made).partition(" ")[0]
+    if database != "off":
+        made["GOSUMDB"] = f"{database if '+' in database else 'sum.golang.org'} {NOBODY}"
+    return made | _OFFLINE
 
 
 def child_environment(go: Go, extra: Mapping[str, str], platform: Platform | None = None) -> dict[str, str]:

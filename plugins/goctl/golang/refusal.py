@@ -6,6 +6,7 @@ import os
 import re
 
 from goctl.errors import ModuleError
+from goctl.golang.environment import NOBODY
 from goctl.values import Platform, without_userinfo
 
 _TIDY_MOD = "run `invoke mod.tidy`, and commit go.mod"
@@ -81,7 +82,7 @@ def _advice(text: str) -> str:
     for words, advice in _HINTS:
         if words in text:
             return advice
-    if "disabled by GOPROXY=off" in text:
+    if "disabled by GOPROXY=off" in text or NOBODY in text:
         return "nothing may be downloaded (--offline, or GOPROXY=off): run `invoke mod.download` once with a network"
     if "x509:" in text:
         return "the server's certificate is not trusted here: add its authority to the system's, or name it in SSL_CERT_FILE"

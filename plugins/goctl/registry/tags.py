@@ -17,8 +17,8 @@ from urllib.parse import urljoin
 import msgspec
 
 from goctl.contracts import Host
-from goctl.errors import RegistryError
-from goctl.registry.client import Client, pull
+from goctl.errors import ImageError, RegistryError
+from goctl.registry.client import DOCKER_LIST, OCI_INDEX, Client, pull
 from goctl.registry.documents import Document, ImageConfig, decode, parse
 from goctl.registry.flights import Flights
 from goctl.registry.sources import Repository
@@ -34,6 +34,8 @@ PAGE: Final = 1000
 MOST_PAGES: Final = 1000
 WIDTH: Final = 6
 BATCH: Final = 60
+#: Indexes in indexes.
+_DEEPEST: Final = 4
 #: There were no images before Docker (March 2013): who says so wrote 0 for a time, as reproducible builds do, goctl's too.
 _FIRST_IMAGE: Final = datetime.datetime(2013, 1, 1, tzinfo=datetime.UTC)
 #: What distribution-spec's referrers tag schema, and cosign, hang beside an image of that digest.
@@ -108,16 +110,21 @@ def _each(host: Host, keys: Iterable[K], ask: Callable[[K], V]) -> dict[K, V]:
     return found
 
 
-def _look(source: Repository, digest: Digest) -> Tag:
-    content = source.manifest(digest)[1]
-    document = parse(f"{source.name}@{digest}", content)
-    needs, images = {digest}, [document]
+def _look(source: Repository, digest: Digest, depth: int = 0) -> Tag:
+    if depth > _DEEPEST:
+        raise ImageError(f"{source.name}@{digest}: its indexes are nested too deeply")
+    document = parse(f"{source.name}@{digest}", source.manifest(digest)[1])
+    if not document.is_index:
+        return Tag("", digest, _created(source, document), frozenset({digest}))
+    needs, created = {digest}, None
     for entry, _ in document.entries(source.name):
         needs.add(entry.digest)
-        if entry.attested is None and len(images) < 2:
-            # One platform's age is that of all: they were made together.
-            images.append(parse(source.name, source.manifest(entry.digest)[1]))
-    created = _created(source, images[-1])
+        is_nested = entry.media_type in (OCI_INDEX, DOCKER_LIST)
+        # One platform's age is that of all: they were made together.
+        if is_nested or (created is None and entry.attested is None):
+            below = _look(source, entry.digest, depth + 1)
+            needs |= below.needs
+            created = created or below.created
     return Tag("", digest, created, frozenset(needs))
 
 

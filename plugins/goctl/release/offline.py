@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from goctl.errors import ConfigError, Problem
@@ -10,18 +10,21 @@ from goctl.release.extensions import works_offline
 
 if TYPE_CHECKING:
     from goctl.release.crew import Crew
+    from goctl.release.gather import Chosen
 
 
-def refuse_networks(crew: Crew, projects: Iterable[str]) -> None:
-    """Raises ConfigError where a run that asks no network would push to one, naming each registry of these projects.
+def refuse_networks(crew: Crew, pushing: Mapping[str, Chosen]) -> None:
+    """Raises ConfigError where a run that asks no network would push to one, naming each registry of what is pushed.
 
     A registry on this machine is one too: what is true of `--offline` is then easily told, and seen.
     """
     if not crew.first.offline:
         return
     problems = {}
-    for project in projects:
+    for project, chosen in pushing.items():
         session = crew.sessions[project]
+        if all(session.config.targets[target].image is False for target in chosen):
+            continue
         for name in session.config.publish.to or tuple(session.config.registries):
             settings = session.config.registries[name]
             if not works_offline(settings):

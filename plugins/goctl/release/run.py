@@ -113,7 +113,7 @@ def release(crew: Crew, request: Request) -> None:
     stages = stages_of(crew, request.task)
     shard = Shard.parse(request.shard) if request.shard else None
     everything = choose(crew, request.select)
-    refuse_networks(crew, [project for project in everything if "push" in stages[project]])
+    refuse_networks(crew, {project: own for project, own in everything.items() if "push" in stages[project]})
     counter = _Counter(crew.first.emit)
     crew.listen(counter)
     with _finishing(counter, started), crew.first.lock():

@@ -151,6 +151,16 @@ def test_deleting_a_name_leaves_an_image_that_others_need(host, registry):
     assert set(registry.tags("shop/api")) == {"v2"}
 
 
+def test_what_an_index_in_a_kept_index_needs_is_needed_too(host, registry):
+    place = images.place(host, registry)
+    child = images.image(place, "child", created=created(90))
+    inner = images.index(place, [images.entry(place, child)])
+    new = images.image(place, layers=(b"new",), created=created(1))
+    images.index(place, [images.entry(place, new), images.entry(place, inner)], "v2")
+    assert delete(host, registry, older=ago(30)) == {"child": "deleted"}
+    assert place.client.get_manifest("shop/api", child) is not None
+
+
 @pytest.mark.parametrize("status", [400, 405])
 def test_a_registry_that_cannot_delete_names_keeps_those_of_what_is_needed(host, registry, status):
     place = images.place(host, registry)
