@@ -17,7 +17,7 @@ from goctl.errors import RegistryError
 from goctl.registry.client import OCI_INDEX, OCI_MANIFEST, pull, push
 from goctl.registry.documents import decode, parse
 from goctl.registry.sources import Repository
-from goctl.registry.tags import MOST_PAGES, next_page
+from goctl.registry.tags import MOST_PAGES, next_page, tag_of
 from goctl.values import Descriptor, Digest, to_json
 
 EMPTY: Final = b"{}"
@@ -104,11 +104,6 @@ def referrers(place: Repository, subject: Digest, artifact_type: str = "") -> li
         if not path:
             break
     return [one for one in found if not artifact_type or one.artifact_type == artifact_type]
-
-
-def tag_of(subject: Digest) -> str:
-    """The tag that stands for an image's referrers (distribution-spec, "Referrers Tag Schema")."""
-    return f"{subject.algorithm[:32]}-{subject.hex[:64]}"
 
 
 def _read(place: Repository, raw: msgspec.Raw) -> Referrer:

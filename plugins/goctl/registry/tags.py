@@ -38,8 +38,8 @@ BATCH: Final = 60
 _DEEPEST: Final = 4
 #: There were no images before Docker (March 2013): who says so wrote 0 for a time, as reproducible builds do, goctl's too.
 _FIRST_IMAGE: Final = datetime.datetime(2013, 1, 1, tzinfo=datetime.UTC)
-#: What distribution-spec's referrers tag schema, and cosign, hang beside an image of that digest.
-_BESIDE: Final = re.compile(r"(sha256-[0-9a-f]{64}|sha512-[0-9a-f]{128})(\.\w+)?\Z")
+#: Tags of what is beside an image: see tag_of; cosign's have an ending.
+_BESIDE: Final = re.compile(r"(sha(?:256|512)-[0-9a-f]{64})(\.\w+)?\Z")
 _VERSION: Final = re.compile(r"v?\d+(\.\d+)*([-+._]?[A-Za-z0-9.+_-]+)?\Z")
 _LINK: Final = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next\b')
 
@@ -78,6 +78,11 @@ def next_page(link: str, asked: str) -> str:
 def natural(tag: str) -> tuple[tuple[int, int, str], ...]:
     """A key by which v1.9 comes before v1.10."""
     return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", tag) if part)
+
+
+def tag_of(subject: Digest) -> str:
+    """The tag that stands for an image's referrers (distribution-spec, "Referrers Tag Schema")."""
+    return f"{subject.algorithm[:32]}-{subject.hex[:64]}"
 
 
 class Tag(msgspec.Struct, frozen=True):
@@ -166,7 +171,7 @@ def judge(tags: Sequence[Tag], rule: Rule) -> list[Verdict]:
     first = {tag.name: _sentence(tag, rule, newest) for tag in free}
     gone = {tag.digest for tag in free if not first[tag.name]} - _needed(tags, {n for n, why in first.items() if not why})
     doomed = {name for name, why in first.items() if not why}
-    doomed |= {tag.name for tag in tags if (match := _BESIDE.match(tag.name)) and match[1].replace("-", ":", 1) in gone}
+    doomed |= {tag.name for tag in tags if (match := _BESIDE.match(tag.name)) and match[1] in map(tag_of, gone)}
     kept = _needed(tags, doomed)
     return [_verdict(tag, doomed, kept, first, rule) for tag in tags]
 
@@ -187,10 +192,11 @@ def _protected(tag: Tag, rule: Rule) -> str:
 def _newest(tags: Sequence[Tag], keep: int | None) -> set[Digest]:
     """The digests that are among the newest: of those with an age by it, of versions without one by their numbers.
 
-    Several tags of one image count once.
+    Several tags of one image count once; of the same age, an index comes before the images in it.
     """
-    dated = sorted((tag for tag in tags if tag.created), key=lambda tag: (tag.created, natural(tag.name)), reverse=True)
-    versions = sorted((tag for tag in tags if not tag.created), key=lambda tag: natural(tag.name.lstrip("v")), reverse=True)
+    order = {tag.name: (len(tag.needs), natural(tag.name.removeprefix("v"))) for tag in tags}
+    dated = sorted((tag for tag in tags if tag.created), key=lambda tag: (tag.created, order[tag.name]), reverse=True)
+    versions = sorted((tag for tag in tags if not tag.created), key=lambda tag: order[tag.name][1], reverse=True)
     found: set[Digest] = set()
     for group in (dated, [tag for tag in versions if _VERSION.match(tag.name)]):
         found.update(list(dict.fromkeys(tag.digest for tag in group))[: keep or 0])

@@ -7,7 +7,8 @@ from tests import images
 
 from goctl.errors import RegistryError
 from goctl.registry.attaching import attach_files
-from goctl.registry.referrers import referrers, tag_of
+from goctl.registry.referrers import referrers
+from goctl.registry.tags import tag_of
 from goctl.testing import Registry
 
 SBOM = ("application/spdx+json", "text/plain")

@@ -82,6 +82,13 @@ def test_several_names_of_one_image_count_once():
     assert doomed(found, keep=2) == set()
 
 
+def test_an_index_is_as_old_as_its_images_and_comes_before_them():
+    found = [tag("1.0", 1, "index", ("amd64", "arm64")), tag("amd64", 1, "amd64"), tag("arm64", 1, "arm64")]
+    verdicts = {verdict.tag.name: verdict for verdict in judge(found, Rule(keep=1))}
+    assert not verdicts["1.0"].doomed
+    assert [(one.doomed, one.whole) for name, one in verdicts.items() if name != "1.0"] == [(True, False)] * 2
+
+
 def test_number_and_age_both_have_to_say_so():
     found = [tag("a", 1), tag("b", 40), tag("c", 50)]
     assert doomed(found, older=ago(30)) == {"b", "c"}
