@@ -25,10 +25,10 @@ from goctl.system.process import children
 STAGES = ("release", "build", "image", "archive", "push")
 QUESTIONS = ("plan", "explain", "affected", "config")
 #: Tasks that write nothing below the project.
-LOOKING = (*QUESTIONS, "go.env")
+LOOKING = (*QUESTIONS, "go.env", "base.status", "manifest.inspect", "tags.list", "referrer.list")
 
 
-def command(file: Path, name: str, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:
+def command(file: Path, name: str, /, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:
     """Runs the task of that name. Raises invoke's Exit with the error's own code when it fails."""
     if name == "explain":
         options["select"] = (options.pop("target"),)
@@ -61,8 +61,8 @@ def _run(file: Path, name: str, *, dry: bool, emit: _Output, options: dict[str, 
     from goctl.release.crew import assemble
 
     look_only = dry or name in LOOKING
-    profile, jobs = options.pop("profile", ""), options.pop("jobs", 0)
-    crew = assemble(file, profile=profile, emit=emit, jobs=jobs, look_only=look_only)
+    profile, jobs, offline = options.pop("profile", ""), options.pop("jobs", 0), options.pop("offline", False)
+    crew = assemble(file, profile=profile, emit=emit, jobs=jobs, look_only=look_only, offline=offline)
     select = tuple(options.pop("select", None) or ())
     if name in STAGES and not dry:
         from goctl.release.run import Request, release

@@ -200,6 +200,11 @@ class Host(Protocol):
         """How many things to do at once."""
         ...
 
+    @property
+    def offline(self) -> bool:
+        """Whether nothing may be asked of any network."""
+        ...
+
     def toolchain(self) -> Toolchain:
         """The Go toolchain of this project, found when first asked for."""
         ...
@@ -232,6 +237,8 @@ class Destination(Protocol):
 
     The run calls, per target: `missing`, and where that is not empty, `upload` of each image, then of the index, and last,
     when every destination of the run has everything, `tag`. All of them may be called from several threads.
+
+    A class that never asks a network says so with `works_offline = True`; `--offline` refuses all others.
     """
 
     def reference(self, repository: str, tag: str = "", digest: Digest | None = None) -> str:

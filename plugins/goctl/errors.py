@@ -10,6 +10,7 @@ reader can each show them in their own way. Secrets never enter either of them.
     │   └── UntidyError  11   a check found go.mod, go.sum or vendor/ behind the code
     ├── BuildError        6   the compiler or the linker refused
     ├── ImageError        7   a base, an asset or a layer
+    │   └── MovedError   12   a check found a base that is no longer what goctl.lock pins
     ├── RegistryError     8   a registry refused, or could not be reached
     ├── ExtensionError    9   an engine or a destination that cannot be used
     ├── StorageError     10   a disk that is full, read-only or not ours
@@ -115,6 +116,12 @@ class BuildError(GoctlError):
 
 class ImageError(GoctlError):
     exit_code = 7
+
+
+class MovedError(ImageError):
+    """`base.status --check` found a base that is not pinned, or that names something else by now."""
+
+    exit_code = 12
 
 
 class RegistryError(GoctlError):

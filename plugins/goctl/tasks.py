@@ -25,10 +25,16 @@ _SELECTING = {"select": _SELECT, **_COMMON}
 _SINCE = {"since": "only what is made differently from how it was made at this branch, tag or commit"}
 _SHARD = {"shard": "a part of it, for one of several machines: 1/4 is the first of four"}
 _REGISTRY = "its table in goctl.toml, or a host; may be left out where there is one"
-_STAGE = {**_SELECTING, **_SINCE, **_SHARD, "jobs": "how many things to do at once (default: one for each core)"}
+_STAGE = {
+    **_SELECTING,
+    **_SINCE,
+    **_SHARD,
+    "jobs": "how many things to do at once (default: one for each core)",
+    "offline": "ask nothing of any network: modules and bases are on this machine, or it fails",
+}
 
-#: Scalar defaults, so that INVOKE_GOCTL_PROFILE, INVOKE_GOCTL_JOBS and INVOKE_GOCTL_JSON are heard.
-DEFAULTS = {"goctl": {"profile": "", "jobs": 0, "json": False}}
+#: Scalar defaults, so that INVOKE_GOCTL_PROFILE, INVOKE_GOCTL_JOBS and the others are heard.
+DEFAULTS = {"goctl": {"profile": "", "jobs": 0, "json": False, "offline": False}}
 
 _STAGES = {
     "release": "run every stage that [release] names, and print what was released by digest",
@@ -48,6 +54,8 @@ _SIMPLE = {
     "base.update": "look base images up anew and note them in goctl.lock",
     "clean": "remove dist/ and what goctl remembers of this project",
 }
+_IMAGE = "HOST/REPOSITORY:TAG or @DIGEST, NAME/... below the url of [registries.NAME], oci-layout:DIR:REPOSITORY:TAG"
+_REPOSITORY = "HOST/REPOSITORY, or NAME/... below the url of [registries.NAME]"
 _CHECK = "change nothing, and fail where something would change"
 _CHECKING = {
     "mod.tidy": "bring go.mod and go.sum in line with the code",
@@ -236,7 +244,7 @@ def _options(**defaults: Any) -> Signature:
 _PLAIN = {"profile": "", "json": False}
 _KINDS = {
     **{
-        name: _Kind(words, _options(select=None, since="", shard="", jobs=0, **_PLAIN), _STAGE, ("select",))
+        name: _Kind(words, _options(select=None, since="", shard="", jobs=0, offline=False, **_PLAIN), _STAGE, ("select",))
         for name, words in _STAGES.items()
     },
     **{name: _Kind(words, _options(**_PLAIN), _COMMON) for name, words in _SIMPLE.items()},
@@ -267,6 +275,73 @@ _KINDS = {
         _options(target=Parameter.empty, **_PLAIN),
         {"target": "a target, or project:target@platform with globs", **_COMMON},
         positional=("target",),
+    ),
+    "base.status": _Kind(
+        "show which base images have moved since goctl.lock pinned them",
+        _options(check=False, **_PLAIN),
+        {"check": "fail where one has moved, or is not pinned", **_COMMON},
+    ),
+    "manifest.create": _Kind(
+        "join images that exist in a registry into an index of several platforms",
+        _options(name=Parameter.empty, amend=None, replace=False, **_PLAIN),
+        {
+            "name": "the index: HOST/REPOSITORY:TAG, or NAME/... below the url of [registries.NAME]",
+            "amend": "an image, or an index of some, to take in; repeated for each",
+            "replace": "let a later image take the place of an earlier one for the same platform",
+            **_COMMON,
+        },
+        ("amend",),
+        ("name",),
+    ),
+    "manifest.inspect": _Kind(
+        "show an image's platforms, layers, what made them, and sizes",
+        _options(reference=Parameter.empty, compare="", unpacked=False, **_PLAIN),
+        {
+            "reference": _IMAGE,
+            "compare": "another image, to say which layers both have",
+            "unpacked": "sizes of layers unpacked too: reads each of them to its end, and keeps nothing",
+            **_COMMON,
+        },
+        positional=("reference",),
+    ),
+    "tags.list": _Kind(
+        "show every tag of a repository",
+        _options(repository=Parameter.empty, **_PLAIN),
+        {"repository": _REPOSITORY, **_COMMON},
+        positional=("repository",),
+    ),
+    "tags.delete": _Kind(
+        "delete tags of a repository by number and age; with --dry, say which",
+        _options(repository=Parameter.empty, keep="", older="", protect=None, **_PLAIN),
+        {
+            "repository": _REPOSITORY,
+            "keep": "how many of the newest images to keep",
+            "older": "delete only what was made longer ago than this: 12h, 30d, 8w",
+            "protect": "a pattern of tags to keep in any case, like v*; may be repeated",
+            **_COMMON,
+        },
+        ("protect",),
+        ("repository",),
+    ),
+    "referrer.attach": _Kind(
+        "attach files to an image: an SBOM, a report, a signature",
+        _options(reference=Parameter.empty, file=None, artifact_type="", media_type="", annotation=None, **_PLAIN),
+        {
+            "reference": _IMAGE,
+            "file": "a file to attach; may be repeated",
+            "artifact_type": "what it is, as a media type: application/spdx+json",
+            "media_type": "the media type of the files (default: application/octet-stream)",
+            "annotation": "NAME=VALUE to note with it; may be repeated",
+            **_COMMON,
+        },
+        ("file", "annotation"),
+        ("reference",),
+    ),
+    "referrer.list": _Kind(
+        "show what is attached to an image",
+        _options(reference=Parameter.empty, artifact_type="", **_PLAIN),
+        {"reference": _IMAGE, "artifact_type": "only what is of this type", **_COMMON},
+        positional=("reference",),
     ),
     "mod.why": _Kind(
         "say which imports lead to a package or module",

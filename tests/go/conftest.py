@@ -77,6 +77,7 @@ class FakeHost:
         self.memo: Memo = Records(self.state / "records")
         self.bases = NoBases()
         self.jobs = jobs
+        self.offline = False
         self.events: list[Event] = []
         self._found = found
 

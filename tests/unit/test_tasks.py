@@ -22,7 +22,9 @@ BROKEN = '[project]\nname = "shop"\n[targets.api]\npakages = ["./cmd/api"]\n[pla
 STAGES = {"release", "build", "image", "archive", "push"}
 QUESTIONS = {"plan", "explain", "affected", "config", "doctor"}
 MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "vendor", "why", "outdated")}
-CHORE_NAMES = MODULES | {"go.env", "base.update", "clean"} | {f"registry.{n}" for n in ("login", "logout", "copy", "retag")}
+LOOKS = {"manifest.create", "manifest.inspect", "tags.list", "tags.delete", "referrer.attach", "referrer.list"}
+REGISTRY = {f"registry.{name}" for name in ("login", "logout", "copy", "retag")}
+CHORE_NAMES = MODULES | LOOKS | REGISTRY | {"go.env", "base.update", "base.status", "clean"}
 ALL = STAGES | QUESTIONS | CHORE_NAMES | {"merge"}
 #: How each is called with nothing but its name and what it must be given.
 _REGISTRY = ("--registry", "registry.example.com")
@@ -33,6 +35,7 @@ GIVEN = {
     "registry.logout": _REGISTRY,
     "registry.copy": ("127.0.0.1:9/a:1", "127.0.0.1:9/b"),
     "registry.retag": ("127.0.0.1:9/a:1", "2"),
+    **dict.fromkeys(LOOKS, ("127.0.0.1:9/a",)),
 }
 CALLS = {name: (name, *GIVEN.get(name, ())) for name in sorted(ALL)}
 
@@ -100,6 +103,29 @@ def test_the_list_needs_no_file_and_imports_little(tmp_path: Path) -> None:
     assert "msgspec" not in lines[0]
 
 
+_OPTIONS = {
+    "stage": {"select", "since", "shard", "jobs", "offline"},
+    "plan": {"select", "since"},
+    "affected": {"select", "since"},
+    "merge": {"folder"},
+    "explain": {"target"},
+    "mod.tidy": {"check"},
+    "mod.vendor": {"check"},
+    "mod.why": {"package"},
+    "base.status": {"check"},
+    "registry.login": {"registry", "username"},
+    "registry.logout": {"registry"},
+    "registry.copy": {"source", "target"},
+    "registry.retag": {"reference", "tags"},
+    "manifest.create": {"name", "amend", "replace"},
+    "manifest.inspect": {"reference", "compare", "unpacked"},
+    "tags.list": {"repository"},
+    "tags.delete": {"repository", "keep", "older", "protect"},
+    "referrer.attach": {"reference", "file", "artifact-type", "media-type", "annotation"},
+    "referrer.list": {"reference", "artifact-type"},
+}
+
+
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_no_task_has_a_short_flag(name: str) -> None:
     task = tasks._tasks(Path("goctl.toml"))[name]
@@ -108,21 +134,7 @@ def test_no_task_has_a_short_flag(name: str) -> None:
     assert all(len(word) > 1 for word in names)
     assert all(argument.help for argument in arguments)
     expected = {"json", "profile"}
-    expected |= {"select", "since", "jobs", "shard"} if name in STAGES else set()
-    own = {
-        "plan": {"select", "since"},
-        "affected": {"select", "since"},
-        "merge": {"folder"},
-        "explain": {"target"},
-        "mod.tidy": {"check"},
-        "mod.vendor": {"check"},
-        "mod.why": {"package"},
-        "registry.login": {"registry", "username"},
-        "registry.logout": {"registry"},
-        "registry.copy": {"source", "target"},
-        "registry.retag": {"reference", "tags"},
-    }
-    expected |= own.get(name, set())
+    expected |= _OPTIONS.get("stage" if name in STAGES else name, set())
     assert set(names) == expected
     assert not task.pre
     assert not task.post

@@ -43,6 +43,7 @@ class DirDestination:
     """Keeps images in folders; see the module's words for their form."""
 
     Options: ClassVar[type[DirOptions]] = DirOptions
+    works_offline = True
 
     def __init__(self, name: str, settings: Registry, address: str, options: DirOptions, host: Host) -> None:
         del settings

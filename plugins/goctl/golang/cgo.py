@@ -18,7 +18,7 @@ import msgspec
 
 from goctl.contracts import Host
 from goctl.errors import ModuleError, ToolchainError
-from goctl.golang.environment import child_environment
+from goctl.golang.environment import child_environment, environment_of
 from goctl.plan.facts import ListingKey
 from goctl.system.files import identity as identity_of
 from goctl.system.process import run
@@ -78,7 +78,7 @@ class Compiler(msgspec.Struct, frozen=True):
 
 def environment(host: Host, key: ListingKey) -> dict[str, str]:
     """The environment of a go command for a platform; with a C compiler where cgo is on. Raises ToolchainError."""
-    made = child_environment(host.config.go, dict(key.env), key.platform)
+    made = environment_of(host, dict(key.env), key.platform)
     if key.cgo:
         made |= compiler(host, key, made).env
     return made

@@ -9,7 +9,7 @@ from pathlib import Path
 from goctl.contracts import Host
 from goctl.errors import ModuleError
 from goctl.events import Notice, Output
-from goctl.golang.environment import child_environment
+from goctl.golang.environment import environment_of
 from goctl.golang.modfiles import modules_below, used_modules, work_file
 from goctl.golang.refusal import refusal
 from goctl.system.process import Completed, OnLine, run
@@ -18,7 +18,7 @@ from goctl.values import without_userinfo
 
 def environment(host: Host) -> dict[str, str]:
     """The environment of this project's go commands."""
-    return child_environment(host.config.go, host.config.go.env)
+    return environment_of(host, host.config.go.env)
 
 
 def go(

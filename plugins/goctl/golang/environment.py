@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from typing import Final
 
 from goctl.config.model import Go
+from goctl.contracts import Host
 from goctl.plan.goenv import VARIANT_VARIABLES, go_environment
 from goctl.values import Platform
 
@@ -16,6 +18,23 @@ SCRUBBED = frozenset(
     {"GOOS", "GOARCH", "CGO_ENABLED", "GOBIN", *(name for name, _ in VARIANT_VARIABLES.values())}
     | {"GO_EXTLINK_ENABLED", "GOCLOBBERDEADHASH", "GOCOMPILEDEBUG", "GOSSAFUNC", "GOSSADIR"}
 )
+
+#: No module, and no toolchain, is asked for anywhere: GONOPROXY would let private ones past the proxy that is off.
+_OFFLINE: Final = {"GOPROXY": "off", "GONOPROXY": "none"}
+#: Where a database of checksums is looked for instead: GOPROXY=off has go ask it directly (modfetch/sumdb.go, initBase), and
+#: GOSUMDB=off would let go.sum grow by what nobody vouches for.
+NOBODY: Final = "file:///offline"
+
+
+def environment_of(host: Host, extra: Mapping[str, str], platform: Platform | None = None) -> dict[str, str]:
+    """The environment of a go command of this run, which asks nothing of any network where the run may not."""
+    made = child_environment(host.config.go, extra, platform)
+    if not host.offline:
+        return made
+    database = effective("GOSUMDB", made).partition(" ")[0]
+    if database != "off":
+        made["GOSUMDB"] = f"{database if '+' in database else 'sum.golang.org'} {NOBODY}"
+    return made | _OFFLINE
 
 
 def child_environment(go: Go, extra: Mapping[str, str], platform: Platform | None = None) -> dict[str, str]:

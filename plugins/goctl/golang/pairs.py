@@ -8,7 +8,7 @@ from pathlib import Path
 
 from goctl.contracts import Host
 from goctl.errors import ConfigError, Location, Problem
-from goctl.golang.environment import child_environment
+from goctl.golang.environment import environment_of
 from goctl.plan.facts import Toolchain
 from goctl.plan.goenv import variant_needs
 from goctl.ports import PAIRS, nearest
@@ -49,7 +49,7 @@ def check(
 def pairs(host: Host, toolchain: Toolchain) -> tuple[str, ...]:
     """The pairs of a toolchain, as `go tool dist list` tells them; goctl's own where it tells none."""
     folder = host.module if Path(host.module).is_dir() else host.root
-    answer = run((toolchain.command, "tool", "dist", "list"), cwd=folder, env=child_environment(host.config.go, {}))
+    answer = run((toolchain.command, "tool", "dist", "list"), cwd=folder, env=environment_of(host, {}))
     found = tuple(line for line in answer.text.split() if re.fullmatch(r"[a-z0-9]+/[a-z0-9]+", line))
     return found if answer.code == 0 and found else tuple(sorted(PAIRS))
 

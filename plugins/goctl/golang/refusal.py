@@ -6,6 +6,7 @@ import os
 import re
 
 from goctl.errors import ModuleError
+from goctl.golang.environment import NOBODY
 from goctl.values import Platform, without_userinfo
 
 _TIDY_MOD = "run `invoke mod.tidy`, and commit go.mod"
@@ -93,10 +94,8 @@ def _advice(text: str) -> str:
     for words, advice in _HINTS:
         if words in text:
             return advice
-    if "disabled by GOPROXY=off" in text:
-        return (
-            "GOPROXY=off forbids to download what is not there: unset it, or run `invoke mod.download` with a network once"
-        )
+    if "disabled by GOPROXY=off" in text or NOBODY in text:
+        return "nothing may be downloaded (--offline, or GOPROXY=off): run `invoke mod.download` once with a network"
     if "x509:" in text:
         return "the server's certificate is not trusted here: add its authority to the system's, or name it in SSL_CERT_FILE"
     return "the module proxy cannot be reached: check the network, go.proxy and GOPROXY" if _UNREACHABLE.search(text) else ""

@@ -12,7 +12,7 @@ import msgspec
 
 from goctl.contracts import Host
 from goctl.errors import ConfigError, ToolchainError
-from goctl.golang.environment import child_environment, effective, settings_file
+from goctl.golang.environment import effective, environment_of, settings_file
 from goctl.golang.installed import Found, candidates, look
 from goctl.golang.switching import advice, choice
 from goctl.golang.versions import is_constraint, meets
@@ -32,7 +32,7 @@ def toolchain(host: Host) -> Toolchain:
 
     Raises ToolchainError where there is none, or the wrong one.
     """
-    environment = child_environment(host.config.go, host.config.go.env)
+    environment = environment_of(host, host.config.go.env)
     found = locate(host.config.go.toolchain, host.root, environment, host.module)
     recorded = host.memo.get("toolchain", _slot(host, found, environment))
     if recorded is not None:

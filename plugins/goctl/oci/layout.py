@@ -39,6 +39,7 @@ class LayoutDestination:
     """`oci-layout:DIR`, relative to goctl.toml."""
 
     Options: ClassVar[type[LayoutOptions]] = LayoutOptions
+    works_offline = True
 
     def __init__(self, name: str, settings: Registry, address: str, options: LayoutOptions, host: Host) -> None:
         del settings, options
@@ -163,7 +164,7 @@ class _Manifest(msgspec.Struct, rename="camel"):
 def read_base(host: Host, reference: str, pinned: Digest | None, platform: Platform) -> tuple[Digest, Base]:
     """A base from `oci-layout:DIR[:NAME]`: the digest that the name stands for, and the base, content in the store."""
     address = reference.removeprefix("oci-layout:")
-    where, name = _split(address)
+    where, name = split(address)
     folder = inside(host.root, where, what="image.base")
     top = pinned or _named(read_index(folder), name, reference)
     digest = top
@@ -180,7 +181,13 @@ def read_base(host: Host, reference: str, pinned: Digest | None, platform: Platf
     return top, Base(reference, digest, document.config, document.layers, diff_ids)
 
 
-def _split(address: str) -> tuple[str, str]:
+def named(host: Host, reference: str) -> Digest:
+    """The digest that `oci-layout:DIR[:NAME]` stands for now."""
+    where, name = split(reference.removeprefix("oci-layout:"))
+    return _named(read_index(inside(host.root, where, what="image.base")), name, reference)
+
+
+def split(address: str) -> tuple[str, str]:
     """Folder and name. A colon after a drive letter belongs to the folder."""
     match = re.fullmatch(r"((?:[A-Za-z]:[\\/])?[^:]*)(?::(.+))?", address)
     return (match[1], match[2] or "") if match else (address, "")

@@ -14,7 +14,7 @@ from goctl.plan.facts import Base
 from goctl.registry.client import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from goctl.registry.flights import Flights
 from goctl.registry.mirrors import Source, source
-from goctl.values import Descriptor, Digest, ImageRef, Platform, from_json
+from goctl.values import ByteSize, Descriptor, Digest, ImageRef, Platform, from_json
 
 T = TypeVar("T")
 
@@ -22,6 +22,7 @@ T = TypeVar("T")
 MAX_CONFIG = 16 * 2**20
 #: Layers fetched at once.
 WIDTH = 4
+_UNPINNED = "goctl.lock pins no digest for it"
 _INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 _MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 
@@ -103,12 +104,20 @@ class RegistryBases:
         wanted = {blob.digest: blob for blob in blobs if not store.has(blob.digest, blob.size)}
         if not wanted:
             return
+        self._may_ask(reference, ", ".join(f"{blob.digest} ({ByteSize(blob.size)})" for blob in wanted.values()))
         registry = self._source(reference.host)
 
         def fetch(blob: Descriptor) -> None:
             registry.fetch_blob(reference.repository, blob, store, lambda _: None)
 
         self._flights.wait([self._flights.start(digest, partial(fetch, blob))[0] for digest, blob in wanted.items()])
+
+    def _may_ask(self, reference: ImageRef, missing: str) -> None:
+        if self._host.offline:
+            raise ImageError(
+                f"the base {reference} is not all on this machine; missing is {missing}",
+                hint="run it once without --offline",
+            )
 
     def _source(self, registry: str) -> Source:
         with self._guard:
@@ -123,6 +132,7 @@ class RegistryBases:
                 return known, self._host.blobs.read(known)
             except StorageError:
                 pass  # not there: the registry has it
+        self._may_ask(reference, f"the manifest of {target}" if known else f"what {target} names: {_UNPINNED}")
         content = self._source(reference.host).get_manifest(reference.repository, target)
         if content is None:
             raise RegistryError(

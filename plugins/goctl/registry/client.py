@@ -339,6 +339,8 @@ def connect(
 
     `find` and `retries` replace what that table says.
     """
+    if host.offline:
+        raise RegistryError(f"{registry} is not asked: this run is offline", hint="run it without --offline")
     settings = settings or table_of(host.config, registry) or Registry(url=registry)
     patience = Patience(settings.retries if retries is None else retries, check=host.check)
     http = Http(patience, trust=trust(registry, settings, host.root), silence=settings.timeout)

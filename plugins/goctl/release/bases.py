@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from goctl.errors import ConfigError, ImageError
+from goctl.errors import ConfigError, GoctlError, ImageError, RegistryError
 from goctl.events import Notice
 from goctl.plan.facts import Base
 from goctl.plan.systems import SCRATCH, STATIC
@@ -15,9 +16,27 @@ from goctl.values import Digest, ImageRef, Platform, from_json, to_json
 
 if TYPE_CHECKING:
     from goctl.registry.bases import RegistryBases
+    from goctl.registry.client import Client
     from goctl.release.session import Session
 
 LAYOUT = "oci-layout:"
+
+
+class Status(msgspec.Struct, frozen=True):
+    """A base: the digest (or versions) it is pinned to, and that it names now; empty where there is none.
+
+    `state` is `as pinned`, `named by digest`, `moved`, `not pinned`, `gone`, or `not known` with the error that kept it so.
+    """
+
+    reference: str
+    pinned: str
+    now: str
+    state: str
+    error: GoctlError | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        return self.state in ("as pinned", "named by digest")
 
 
 class PinnedBases:
@@ -124,6 +143,38 @@ class PinnedBases:
             lock.write(self._session.root, self._locked.now)
             after = self._shown()
         return [(name, before.get(name, "-"), after.get(name, "-")) for name in references]
+
+    def status(self, references: Sequence[str]) -> list[Status]:
+        """What each reference is pinned to, and what it names now. Asks with one HEAD for each, writes nothing."""
+        clients: dict[str, Client] = {}
+        return [self._status(reference, clients) for reference in references]
+
+    def _status(self, reference: str, clients: dict[str, Client]) -> Status:
+        pinned, now = self._shown().get(reference, ""), ""
+        try:
+            if reference == STATIC:
+                from goctl.oci.static import versions
+
+                installed = versions()
+                now = " ".join(f"{name} {version}" for name, version in sorted(installed.items()))
+            elif reference.startswith(LAYOUT):
+                from goctl.oci.layout import named
+
+                now = named(self._session, reference)
+            else:
+                parsed = ImageRef.parse(reference)
+                if parsed.digest is not None:
+                    return Status(reference, parsed.digest, parsed.digest, "named by digest")
+                from goctl.registry.client import connect
+
+                client = clients.setdefault(parsed.host, connect(self._session, parsed.host))
+                now = client.head_manifest(parsed.repository, parsed.tag) or ""
+        except (RegistryError, ImageError) as error:
+            return Status(reference, pinned, "", "not known", error)
+        if not now:
+            return Status(reference, pinned, "", "gone")
+        state = "as pinned" if now == pinned else "moved" if pinned else "not pinned"
+        return Status(reference, pinned, now, state)
 
     def _shown(self) -> dict[str, str]:
         static = " ".join(f"{name} {version}" for name, version in sorted(self._locked.now.static.items()))

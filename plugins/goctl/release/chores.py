@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goctl.config.members import FILE_NAME
-from goctl.errors import ConfigError, GoctlError, ImageError, ModuleError, RegistryError, StorageError
+from goctl.errors import ConfigError, GoctlError, ImageError, ModuleError, MovedError, RegistryError, StorageError
 from goctl.events import Notice, StageStarted, Table
 from goctl.golang import command, moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import base_reference, wants_image
 from goctl.plan.select import platforms_of
 from goctl.plan.systems import SCRATCH
-from goctl.release import copies, logins
+from goctl.release import copies, logins, looks
 from goctl.release.walk import joined
 
 if TYPE_CHECKING:
+    from goctl.release.bases import PinnedBases
     from goctl.release.crew import Crew
     from goctl.release.session import Session
+    from goctl.values import Platform
 
 
 def go_env(session: Session, *, dry: bool) -> None:
@@ -39,17 +41,8 @@ def go_env(session: Session, *, dry: bool) -> None:
 
 def base_update(session: Session, *, dry: bool) -> None:
     """Looks every base up anew, and tells which have moved."""
-    from goctl.release.bases import PinnedBases
-
-    pins = session.bases
-    if not isinstance(pins, PinnedBases):
-        raise TypeError("a session's bases are pinned ones")
-    slots = {
-        (base_reference(session.config, target, platform), platform)
-        for target in session.config.targets.values()
-        for platform in platforms_of(session.config, target)
-        if wants_image(session.config, target, platform)
-    }
+    pins = _pins(session)
+    slots = _base_slots(session)
     references = tuple(sorted({reference for reference, _ in slots} - {SCRATCH}))
     if dry:
         session.emit(Notice(f"would look up: {', '.join(references)}", level="info"))
@@ -57,6 +50,43 @@ def base_update(session: Session, *, dry: bool) -> None:
     with session.lock():
         rows = pins.update(references, sorted(slots, key=str))
     session.emit(Table("bases", ("base", "was", "is"), tuple(rows)))
+
+
+def base_status(session: Session, *, check: bool, dry: bool) -> None:
+    """Tells which bases have moved since they were pinned; writes nothing.
+
+    With `check`, raises MovedError where one has, or is not pinned. Raises what kept a base from being looked up.
+    """
+    del dry
+    references = sorted({reference for reference, _ in _base_slots(session)} - {SCRATCH})
+    found = _pins(session).status(references)
+    rows = tuple((one.reference, one.pinned or "-", one.now or "-", one.state) for one in found)
+    session.emit(Table("bases", ("base", "pinned", "now", "state"), rows))
+    for one in found:
+        if one.error is not None:
+            raise one.error
+    moved = [f"{one.reference} is {one.state}" for one in found if not one.is_settled]
+    if check and moved:
+        raise MovedError(", ".join(moved), hint="`invoke base.update` pins what they name now; commit goctl.lock")
+
+
+def _base_slots(session: Session) -> set[tuple[str, Platform]]:
+    """The bases of this project's images, each with its platforms."""
+    return {
+        (base_reference(session.config, target, platform), platform)
+        for target in session.config.targets.values()
+        for platform in platforms_of(session.config, target)
+        if wants_image(session.config, target, platform)
+    }
+
+
+def _pins(session: Session) -> PinnedBases:
+    from goctl.release.bases import PinnedBases
+
+    pins = session.bases
+    if not isinstance(pins, PinnedBases):
+        raise TypeError("a session's bases are pinned ones")
+    return pins
 
 
 def clean(session: Session, *, dry: bool) -> None:
@@ -108,7 +138,7 @@ def _remove(folder: Path) -> None:
         ) from error
 
 
-def run(crew: Crew, name: str, *, dry: bool, **options: Any) -> None:
+def run(crew: Crew, name: str, /, *, dry: bool, **options: Any) -> None:
     """A chore, for each module of the crew, or for each project where it is about one. All are tried before the first error
     is raised."""
     chore = CHORES[name]
@@ -133,8 +163,8 @@ def _about(crew: Crew, name: str) -> list[Session]:
     """The sessions that a chore is done for: of those in one module, or in one go.work that go sees to as a whole, the
     first."""
     sessions = crew.files
-    if name.startswith("registry."):
-        # One login is one, whoever pushes there.
+    if name.startswith("registry.") or name in looks.LOOKS:
+        # They are about registries, whoever pushes there.
         return sessions[:1]
     if name == "mod.init":
         lacking = [session for session in sessions if not (session.module / "go.mod").exists()]
@@ -162,5 +192,7 @@ CHORES: dict[str, Callable[..., None]] = {
     "registry.logout": logins.logout,
     "registry.copy": copies.copy,
     "registry.retag": copies.retag,
+    "base.status": base_status,
     "clean": clean,
+    **looks.LOOKS,
 }

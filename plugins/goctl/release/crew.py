@@ -43,6 +43,7 @@ class Crew:
         emit: Emit,
         jobs: int = 0,
         look_only: bool = False,
+        offline: bool = False,
         beside: Session | None = None,
     ) -> None:
         self.sessions: dict[str, Session] = {}
@@ -54,7 +55,7 @@ class Crew:
         first: Session | None = None
         works = _Works()
         for one in loaded:
-            plain = Session(one, emit=emit, jobs=jobs, look_only=look_only, beside=first or beside)
+            plain = Session(one, emit=emit, jobs=jobs, look_only=look_only, offline=offline, beside=first or beside)
             first = first or plain
             self._files[one.config.project.name] = plain
             placed = works.placed(one) if self.is_workspace else one
@@ -110,7 +111,14 @@ class Crew:
 
 
 def assemble(
-    file: Path, *, profile: str, emit: Emit, jobs: int = 0, look_only: bool = False, beside: Session | None = None
+    file: Path,
+    *,
+    profile: str,
+    emit: Emit,
+    jobs: int = 0,
+    look_only: bool = False,
+    offline: bool = False,
+    beside: Session | None = None,
 ) -> Crew:
     """The crew that a goctl.toml stands for. Raises ConfigError with the problems of all its files.
 
@@ -124,7 +132,9 @@ def assemble(
     else:
         everyone = [loaded]
         _check_needs(everyone, {loaded.config.project.name})
-    return Crew(everyone, file=file, profile=profile, emit=emit, jobs=jobs, look_only=look_only, beside=beside)
+    return Crew(
+        everyone, file=file, profile=profile, emit=emit, jobs=jobs, look_only=look_only, offline=offline, beside=beside
+    )
 
 
 def _load_first(file: Path, profile: str) -> Loaded:

@@ -48,6 +48,11 @@ def destination(name: str, settings: Registry, host: Host) -> Destination:
     return made
 
 
+def works_offline(settings: Registry) -> bool:
+    """Whether the destination that a `[registries]` table describes says of itself that it asks no network."""
+    return bool(getattr(_load(DESTINATIONS, scheme(settings.url)[0]), "works_offline", False))
+
+
 def _load(group: str, name: str) -> Any:
     found = _find(group, name)
     try:

@@ -20,6 +20,7 @@ from goctl.plan.select import parse, select
 from goctl.plan.shard import Shard, slots, split
 from goctl.release import costs
 from goctl.release.gather import Chosen, gather, wanted_by_unit
+from goctl.release.offline import refuse_networks
 from goctl.release.publish import Publisher
 from goctl.release.walk import Hooks, Walk
 
@@ -129,6 +130,7 @@ def release(crew: Crew, request: Request) -> None:
     shard = Shard.parse(request.shard) if request.shard else None
     everything = choose(crew, request.select)
     check_archives(crew, everything, request.task)
+    refuse_networks(crew, {project: own for project, own in everything.items() if "push" in stages[project]})
     counter = _Counter(crew.first.emit)
     crew.listen(counter)
     with _finishing(counter, started), crew.first.lock():

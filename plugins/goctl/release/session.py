@@ -68,13 +68,21 @@ MOST_BLOBS = 10 * 2**30
 
 
 class Session:
-    """One project, for the length of one command line. With `look_only` nothing below the project is written.
+    """One project, for the length of one command line. With `look_only` nothing below the project is written, with `offline`
+    nothing is asked of any network.
 
     Sessions of one workspace share what is kept, and who can be pushed to: each but the first is made `beside` another.
     """
 
     def __init__(
-        self, loaded: Loaded, *, emit: Emit, jobs: int = 0, look_only: bool = False, beside: Session | None = None
+        self,
+        loaded: Loaded,
+        *,
+        emit: Emit,
+        jobs: int = 0,
+        look_only: bool = False,
+        offline: bool = False,
+        beside: Session | None = None,
     ) -> None:
         self.loaded = loaded
         self.config: Config = loaded.config
@@ -86,6 +94,7 @@ class Session:
         self.scratch: Path = self.state / "scratch"
         self.emit = emit
         self.look_only = look_only
+        self.offline: bool = offline or (beside is not None and beside.offline)
         self.jobs = jobs or os.cpu_count() or 2
         self.stores: Stores = beside.stores if beside is not None else Stores(self.state, look_only=look_only)
         self._once = threading.RLock()

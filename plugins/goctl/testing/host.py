@@ -35,6 +35,7 @@ class Host:
         self.memo = Records(root / "records")
         self.bases = _Bases()
         self.jobs = os.cpu_count() or 2
+        self.offline = False
         self.events: list[Event] = []
 
     def emit(self, event: Event) -> None:

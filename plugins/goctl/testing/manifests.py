@@ -31,7 +31,9 @@ class Manifests(Connection):
         if content is None:
             with self.registry.holdings.contents.open(digest) as file:
                 content = file.read()
-        self.answer(200, content, {"Content-Type": found.manifests[digest], "Docker-Content-Digest": digest})
+        self.answer(
+            200, content, {"Content-Type": found.manifests[digest], "Docker-Content-Digest": digest, "ETag": f'"{digest}"'}
+        )
 
     def _put_manifest(self, repository: str, reference: str) -> None:
         content = b"".join(self.body())
@@ -47,6 +49,9 @@ class Manifests(Connection):
         holdings = self.registry.holdings
         with holdings.guard:
             found = holdings.repository(repository)
+            expected = self.headers.get("If-Match")
+            if expected and expected != f'"{found.tags.get(reference, reference)}"':
+                raise Refused(412, "DENIED")
             manifest = self._check_references(found, content, media_type)
             file = holdings.contents.begin()
             file.write(content)
@@ -56,7 +61,7 @@ class Manifests(Connection):
                 found.tags[tag] = digest
             holdings.save()
         headers = {"Location": f"/v2/{repository}/manifests/{digest}", "Docker-Content-Digest": digest}
-        if subject := manifest.get("subject"):
+        if (subject := manifest.get("subject")) and self.registry.referrers:
             headers["OCI-Subject"] = str(subject["digest"])
         if tags:
             headers["OCI-Tag"] = ", ".join(tags)
@@ -90,6 +95,8 @@ class Manifests(Connection):
         self.answer(202)
 
     def _get_referrers(self, repository: str, digest: str) -> None:
+        if not self.registry.referrers:
+            raise Refused(404, "NAME_UNKNOWN")
         try:
             Digest(digest)
         except ValueError:
@@ -115,9 +122,10 @@ class Manifests(Connection):
         last = self.query.get("last", [""])[0]
         tags = sorted(tag for tag in self.registry.tags(repository) if tag > last)
         headers = {"Content-Type": "application/json"}
-        count = self.query.get("n", [""])[0]
-        if count.isdigit() and int(count) < len(tags):
-            tags = tags[: int(count)]
+        asked = self.query.get("n", [""])[0]
+        count = min(int(asked) if asked.isdigit() else len(tags), self.registry.page or len(tags))
+        if count < len(tags):
+            tags = tags[:count]
             if tags:
                 headers["Link"] = f'</v2/{repository}/tags/list?n={count}&last={tags[-1]}>; rel="next"'
         self.answer(200, json.dumps({"name": repository, "tags": tags}).encode(), headers)

@@ -123,7 +123,8 @@ class Registry:
     /token of the same server, which takes the password, or `identity_token` in a refresh_token grant. `token_uses` is how
     many requests a token is good for (0: all). `realm` is what challenges name instead of that service. `keeps_partial`
     says whether an upload keeps what came of a request that broke. Without `strict`, manifests may name what is not there.
-    `seed` is what faults with a chance draw from. With `tls`, a server's context, it speaks https alone.
+    `seed` is what faults with a chance draw from. Without `referrers` it does not know that API; `page` is how many tags it
+    lists at once (0: as many as are asked for). With `tls`, a server's context, it speaks https alone.
     """
 
     def __init__(
@@ -140,6 +141,8 @@ class Registry:
         keeps_partial: bool = True,
         strict: bool = True,
         seed: int = 1,
+        referrers: bool = True,
+        page: int = 0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         from goctl.testing.protocol import Handler
@@ -153,6 +156,8 @@ class Registry:
         self.realm = realm
         self.keeps_partial = keeps_partial
         self.strict = strict
+        self.referrers = referrers
+        self.page = page
         self._chance = random.Random(seed)
         self._token_uses = token_uses
         self._tokens: dict[str, tuple[int, frozenset[str]]] = {}
