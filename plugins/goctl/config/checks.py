@@ -10,17 +10,13 @@ from pathlib import Path
 from goctl.config.convert import Problems, suggestion
 from goctl.config.flags import check_environment, check_flags
 from goctl.config.members import is_pattern, matches, member_files
-from goctl.config.model import Config, Image, ImageDefaults, Registry, Target
+from goctl.config.model import Config, Image, ImageDefaults, Target
+from goctl.config.names import CONTROL, Where, check_inside, check_name, holds
+from goctl.config.registries import check_registry
 from goctl.config.template import OF_PLATFORM, names
-from goctl.values import ImageRef, Platform, is_host, is_repository, is_tag
+from goctl.values import ImageRef, Platform, is_repository, is_tag
 
-Where = tuple[str, ...]
-
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\Z")
-_SCHEME = re.compile(r"([a-z][a-z0-9+-]*):(.*)\Z", re.DOTALL)
 _STAMPED = ("version", "git.sha", "git.short", "git.branch", "date")
-_VARIABLE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*\Z")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def check(config: Config, root: Path, problems: Problems, folder: Path | None = None) -> None:
@@ -33,11 +29,11 @@ def check(config: Config, root: Path, problems: Problems, folder: Path | None = 
     # What a member says of others is refused as a whole.
     if folder == root:
         _workspace(config, root, problems)
-    _inside(config.go.directory, ("go", "directory"), root, problems)
-    _inside(config.release.dist, ("release", "dist"), root, problems, beside=folder)
+    check_inside(config.go.directory, ("go", "directory"), root, problems)
+    check_inside(config.release.dist, ("release", "dist"), root, problems, beside=folder)
     check_environment(config.go.env, ("go", "env"), problems)
     for number, value in enumerate((*config.go.proxy, *config.go.private)):
-        if _CONTROL.search(value) or "," in value or " " in value:
+        if CONTROL.search(value) or "," in value or " " in value:
             problems.add(
                 ("go",), f"{value!r} in proxy or private holds a comma or a space", hint=f"write entry {number + 1} alone"
             )
@@ -58,7 +54,7 @@ def check(config: Config, root: Path, problems: Problems, folder: Path | None = 
             where = ("targets", name, "platforms") if target.platforms else ("platforms", "default")
             _one_image_each(target.platforms or config.platforms.default, where, problems)
     for name, registry in config.registries.items():
-        _registry(name, registry, root, folder, problems)
+        check_registry(name, registry, root, folder, problems)
     _publish(config, problems)
 
 
@@ -78,7 +74,7 @@ def _workspace(config: Config, root: Path, problems: Problems) -> None:
     for file in member_files(
         root, {"workspace": {"members": config.workspace.members, "exclude": config.workspace.exclude}}
     ):
-        if _holds(dist, str(file.parent)):
+        if holds(dist, str(file.parent)):
             member = file.parent.relative_to(root).as_posix()
             problems.add(
                 ("release", "dist"),
@@ -114,7 +110,7 @@ def _target(name: str, target: Target, root: Path, problems: Problems) -> None:
     allowed = target.stamp == "binary"
     for flag in target.ldflags:
         check_template(flag, (*where, "ldflags"), problems, None if allowed else 'stamp = "binary"')
-        if _CONTROL.search(flag):
+        if CONTROL.search(flag):
             problems.add((*where, "ldflags"), "a flag holds a line break or another control character")
     if isinstance(target.image, Image):
         _image(target, target.image, (*where, "image"), root, problems)
@@ -144,8 +140,8 @@ def _image(target: Target, image: Image, where: Where, root: Path, problems: Pro
         if not is_repository(sample(image.repository)):
             problems.add((*where, "repository"), f"{image.repository!r} is no repository", expected="lower-case name/name")
     for source, path in image.assets.items():
-        _inside(source, (*where, "assets", source), root, problems)
-        if not path.startswith("/") or ".." in path.split("/") or _CONTROL.search(path) or "\\" in path:
+        check_inside(source, (*where, "assets", source), root, problems)
+        if not path.startswith("/") or ".." in path.split("/") or CONTROL.search(path) or "\\" in path:
             problems.add(
                 (*where, "assets", source), f"{path!r} is no path in an image", expected="an absolute path like /srv/www"
             )
@@ -171,85 +167,13 @@ def _image_defaults(image: ImageDefaults, where: Where, problems: Problems) -> N
         problems.add((*where, "working-directory"), f"{image.working_directory!r} is relative", expected="an absolute path")
     for kind in ("env", "labels", "annotations"):
         for name, value in getattr(image, kind).items():
-            if not name or _CONTROL.search(name) or "=" in name:
+            if not name or CONTROL.search(name) or "=" in name:
                 problems.add((*where, kind, name), f"{name!r} is no name", expected="text without = and control characters")
             if "\0" in value:
                 problems.add((*where, kind, name), "its value holds a NUL")
             check_template(value, (*where, kind, name), problems)
     if image.user is not None and not re.fullmatch(r"[A-Za-z0-9_.-]+(:[A-Za-z0-9_.-]+)?", image.user):
         problems.add((*where, "user"), f"{image.user!r} is no user", expected="NAME, UID, or either with :GROUP")
-
-
-def _registry(name: str, registry: Registry, root: Path, folder: Path, problems: Problems) -> None:
-    where: Where = ("registries", name, "url")
-    check_name(name, where[:2], problems)
-    _login(registry, where[:2], problems)
-    _certificates(registry, where[:2], root, problems)
-    for mirror in registry.mirrors:
-        _mirror(mirror, (*where[:2], "mirrors"), problems)
-    url = registry.url
-    if "@" in url:
-        # Whatever stands before it may be a password: the text is not repeated.
-        problems.add(
-            where, "it holds a user name or password", hint="`invoke registry.login` keeps credentials; take them out"
-        )
-        return
-    if url.startswith(("http://", "https://")):
-        hint = "write host/path" + (", and plain-http = true" if url.startswith("http:") else "")
-        problems.add(where, f"{url!r} begins with a scheme of the web", hint=hint)
-        return
-    match = _SCHEME.match(url)
-    if match and not re.match(r"\d+(/|\Z)", match[2]):
-        if match[1] in ("oci-layout", "oci-archive", "docker-archive"):
-            _inside(match[2], where, root, problems, beside=folder)
-        elif not match[2] and match[1] != "docker-daemon":
-            problems.add(where, f"{url!r} has no address", expected="SCHEME:ADDRESS")
-        return
-    host, _, path = url.partition("/")
-    if not is_host(host) or (path and not is_repository(path.rstrip("/"))):
-        problems.add(where, f"{url!r} is no registry", expected="host[:port]/path in lower case, or oci-layout:DIR")
-
-
-def _login(registry: Registry, where: Where, problems: Problems) -> None:
-    """Names of variables, never values: what stands in the place of one is not repeated, for it may be a password."""
-    login = registry.credentials
-    if login is None:
-        return
-    where = (*where, "credentials")
-    for key in ("username", "password", "identity_token"):
-        value = getattr(login, key)
-        if value and not _VARIABLE.match(value):
-            problems.add(
-                (*where, key.replace("_", "-")),
-                "names no variable",
-                expected='"env:NAME"',
-                hint="goctl.toml holds no secrets: put the value into a variable of the environment",
-            )
-    if bool(login.password) == bool(login.identity_token):
-        problems.add(where, "needs a password or an identity-token, and not both")
-    if login.password and not login.username:
-        problems.add(where, "has a password and no username", expected='username = "env:NAME"')
-
-
-def _certificates(registry: Registry, where: Where, root: Path, problems: Problems) -> None:
-    paths = {"ca": registry.ca, "client-certificate": registry.client_certificate, "client-key": registry.client_key}
-    for key, path in paths.items():
-        if path and not os.path.isabs(path):
-            _inside(path, (*where, key), root, problems)
-    if registry.client_key and not registry.client_certificate:
-        problems.add((*where, "client-key"), "is the key of no certificate", hint="add client-certificate")
-    if registry.plain_http and registry.client_certificate:
-        problems.add((*where, "client-certificate"), "cannot be shown over plain http", hint="take plain-http out")
-
-
-def _mirror(mirror: str, where: Where, problems: Problems) -> None:
-    if "@" in mirror:
-        # Whatever stands before it may be a password: the text is not repeated.
-        problems.add(where, "one of them holds a user name or password", hint="`invoke registry.login` keeps credentials")
-        return
-    host, _, path = mirror.partition("/")
-    if not is_host(host) or (path and not is_repository(path.rstrip("/"))):
-        problems.add(where, f"{mirror!r} is no registry", expected="host[:port]/path in lower case")
 
 
 def _publish(config: Config, problems: Problems) -> None:
@@ -265,12 +189,6 @@ def _publish(config: Config, problems: Problems) -> None:
             problems.add(("publish", "tags"), f"{tag!r} is no tag", expected="up to 128 letters, digits, _ . -")
     if not config.publish.tags:
         problems.add(("publish", "tags"), "is empty", expected="at least one tag")
-
-
-def check_name(name: str, where: Where, problems: Problems) -> None:
-    """Names that can be a part of a file name, a variable or a reference."""
-    if not _NAME.match(name) or ".." in name:
-        problems.add(where, f"{name!r} is no name", expected="lower-case letters, digits, and . _ - between them")
 
 
 def _platforms(texts: tuple[str, ...], where: Where, problems: Problems) -> None:
@@ -316,7 +234,7 @@ def _platform_base(base: str, system: str, where: Where, problems: Problems) -> 
 
 
 def _package(pattern: str, where: Where, problems: Problems) -> None:
-    if not pattern or pattern.startswith("-") or _CONTROL.search(pattern) or "\\" in pattern or "@" in pattern:
+    if not pattern or pattern.startswith("-") or CONTROL.search(pattern) or "\\" in pattern or "@" in pattern:
         problems.add(
             where, f"{pattern!r} is no package", expected='"./cmd/api", an import path or a pattern like "./cmd/..."'
         )
@@ -324,23 +242,6 @@ def _package(pattern: str, where: Where, problems: Problems) -> None:
         problems.add(where, f"{pattern!r} leaves the module", hint="set go.directory to the module's folder")
     elif os.path.isabs(pattern):
         problems.add(where, f"{pattern!r} is absolute", expected="a path from go.mod's folder, as ./cmd/api")
-
-
-def _inside(path: str, where: Where, root: Path, problems: Problems, *, beside: Path | None = None) -> None:
-    """A path that stays in the project, by its text; links are looked at when it is used. With `beside`, the project's
-    folder, it must not hold that."""
-    flat = path.replace("\\", "/")
-    full = os.path.normpath(os.path.join(root, flat))
-    if not path or _CONTROL.search(path):
-        problems.add(where, f"{path!r} is no path", expected="a path below goctl.toml's folder")
-    elif os.path.isabs(flat) or re.match(r"[A-Za-z]:", flat) or not _holds(os.path.normpath(root), full):
-        problems.add(where, f"{path!r} leaves the project's folder", expected="a path below goctl.toml's folder")
-    elif beside is not None and _holds(full, os.path.normpath(beside)):
-        problems.add(where, f"{path!r} is the project's folder itself", expected="a folder of its own below it")
-
-
-def _holds(folder: str, path: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _base(text: str, where: Where, problems: Problems) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from goctl.config import archives, checks, members
+from goctl.config import archives, checks, members, names
 from goctl.config.convert import EnoughProblems, Problems, known_fields, suggestion, table, tables
 from goctl.config.discover import discover
 from goctl.config.layers import FIXED, INHERITED, Origin, Source, profiles_of
@@ -137,7 +137,7 @@ def _check_profiles(raw: dict[str, Any], problems: Problems) -> None:
         problems.add(("profiles",), f"there are {len(profiles)} profiles", expected=f"at most {MOST_PROFILES}")
         return
     for name, overlay in profiles.items():
-        checks.check_name(name, ("profiles", name), problems)
+        names.check_name(name, ("profiles", name), problems)
         if not isinstance(overlay, dict):
             problems.add(("profiles", name), "is no table", expected="a table of settings")
             continue

@@ -1,0 +1,192 @@
+"""Every task's name, words, options and help: what `invoke --list` and `--help` show."""
+
+from __future__ import annotations
+
+from inspect import Parameter, Signature
+from typing import Any, NamedTuple
+
+
+class Kind(NamedTuple):
+    """What tasks of one name share: the words, options and help that `--list` and `--help` show."""
+
+    words: str
+    options: Signature
+    help: dict[str, str]
+    iterable: tuple[str, ...] = ()
+    positional: tuple[str, ...] = ()
+
+
+_SELECT = "what to do: project:target@platform with globs; may be repeated"
+_COMMON = {"profile": "use the settings of [profiles.NAME]", "json": "one event a line, as JSON"}
+_SELECTING = {"select": _SELECT, **_COMMON}
+_SINCE = {"since": "only what is made differently from how it was made at this branch, tag or commit"}
+_SHARD = {"shard": "a part of it, for one of several machines: 1/4 is the first of four"}
+_REGISTRY = "its table in goctl.toml, or a host; may be left out where there is one"
+_STAGE = {
+    **_SELECTING,
+    **_SINCE,
+    **_SHARD,
+    "jobs": "how many things to do at once (default: one for each core)",
+    "offline": "ask nothing of any network: modules and bases are on this machine, or it fails",
+}
+
+_STAGES = {
+    "release": "run every stage that [release] names, and print what was released by digest",
+    "build": "compile every target for every platform into dist/",
+    "image": "assemble every target's multi-platform image",
+    "archive": "pack every target for people: programs and files, with checksums",
+    "push": "push every image to its registries",
+}
+_SIMPLE = {
+    "config": "show every setting, its value and where it came from",
+    "doctor": "check the machine and the project, and say what to mend",
+    "mod.init": "write go.mod, named after the git remote",
+    "mod.download": "download the modules",
+    "mod.verify": "verify the downloaded modules against go.sum",
+    "mod.outdated": "show which modules have a newer version, or are retracted or deprecated",
+    "go.env": "show what of Go's environment matters here, and what it means",
+    "base.update": "look base images up anew and note them in goctl.lock",
+    "clean": "remove dist/ and what goctl remembers of this project",
+}
+_IMAGE = "HOST/REPOSITORY:TAG or @DIGEST, NAME/... below the url of [registries.NAME], oci-layout:DIR:REPOSITORY:TAG"
+_REPOSITORY = "HOST/REPOSITORY, or NAME/... below the url of [registries.NAME]"
+_CHECK = "change nothing, and fail where something would change"
+_CHECKING = {
+    "mod.tidy": "bring go.mod and go.sum in line with the code",
+    "mod.vendor": "copy the modules into vendor/",
+}
+
+
+def _options(**defaults: Any) -> Signature:
+    return Signature([Parameter(name, Parameter.KEYWORD_ONLY, default=value) for name, value in defaults.items()])
+
+
+_PLAIN = {"profile": "", "json": False}
+#: By name; a dot stands between a group and its tasks.
+KINDS = {
+    **{
+        name: Kind(words, _options(select=None, since="", shard="", jobs=0, offline=False, **_PLAIN), _STAGE, ("select",))
+        for name, words in _STAGES.items()
+    },
+    **{name: Kind(words, _options(**_PLAIN), _COMMON) for name, words in _SIMPLE.items()},
+    **{
+        name: Kind(words, _options(check=False, **_PLAIN), {"check": _CHECK, **_COMMON}) for name, words in _CHECKING.items()
+    },
+    "plan": Kind(
+        "print the plan: steps, keys, inputs, what will be skipped and why",
+        _options(select=None, since="", **_PLAIN),
+        {**_SELECTING, **_SINCE},
+        ("select",),
+    ),
+    "merge": Kind(
+        "join what the shards of a release made into indexes and tags",
+        _options(folder=None, **_PLAIN),
+        {"folder": "a shard's result (default: all below dist/shards); may be repeated", **_COMMON},
+        ("folder",),
+    ),
+    "affected": Kind(
+        "say which targets are made differently since a commit, and why",
+        _options(since="main", select=None, **_PLAIN),
+        {**_SELECTING, **_SINCE},
+        ("select",),
+    ),
+    "explain": Kind(
+        "say why a target would be rebuilt",
+        _options(target=Parameter.empty, **_PLAIN),
+        {"target": "a target, or project:target@platform with globs", **_COMMON},
+        positional=("target",),
+    ),
+    "base.status": Kind(
+        "show which base images have moved since goctl.lock pinned them",
+        _options(check=False, **_PLAIN),
+        {"check": "fail where one has moved, or is not pinned", **_COMMON},
+    ),
+    "manifest.create": Kind(
+        "join images that exist in a registry into an index of several platforms",
+        _options(name=Parameter.empty, amend=None, replace=False, **_PLAIN),
+        {
+            "name": "the index: HOST/REPOSITORY:TAG, or NAME/... below the url of [registries.NAME]",
+            "amend": "an image, or an index of some, to take in; repeated for each",
+            "replace": "let a later image take the place of an earlier one for the same platform",
+            **_COMMON,
+        },
+        ("amend",),
+        ("name",),
+    ),
+    "manifest.inspect": Kind(
+        "show an image's platforms, layers, what made them, and sizes",
+        _options(reference=Parameter.empty, compare="", unpacked=False, **_PLAIN),
+        {
+            "reference": _IMAGE,
+            "compare": "another image, to say which layers both have",
+            "unpacked": "sizes of layers unpacked too: reads each of them to its end, and keeps nothing",
+            **_COMMON,
+        },
+        positional=("reference",),
+    ),
+    "tags.list": Kind(
+        "show every tag of a repository",
+        _options(repository=Parameter.empty, **_PLAIN),
+        {"repository": _REPOSITORY, **_COMMON},
+        positional=("repository",),
+    ),
+    "tags.delete": Kind(
+        "delete tags of a repository by number and age; with --dry, say which",
+        _options(repository=Parameter.empty, keep="", older="", protect=None, **_PLAIN),
+        {
+            "repository": _REPOSITORY,
+            "keep": "how many of the newest images to keep",
+            "older": "delete only what was made longer ago than this: 12h, 30d, 8w",
+            "protect": "a pattern of tags to keep in any case, like v*; may be repeated",
+            **_COMMON,
+        },
+        ("protect",),
+        ("repository",),
+    ),
+    "referrer.attach": Kind(
+        "attach files to an image: an SBOM, a report, a signature",
+        _options(reference=Parameter.empty, file=None, artifact_type="", media_type="", annotation=None, **_PLAIN),
+        {
+            "reference": _IMAGE,
+            "file": "a file to attach; may be repeated",
+            "artifact_type": "what it is, as a media type: application/spdx+json",
+            "media_type": "the media type of the files (default: application/octet-stream)",
+            "annotation": "NAME=VALUE to note with it; may be repeated",
+            **_COMMON,
+        },
+        ("file", "annotation"),
+        ("reference",),
+    ),
+    "referrer.list": Kind(
+        "show what is attached to an image",
+        _options(reference=Parameter.empty, artifact_type="", **_PLAIN),
+        {"reference": _IMAGE, "artifact_type": "only what is of this type", **_COMMON},
+        positional=("reference",),
+    ),
+    "mod.why": Kind(
+        "say which imports lead to a package or module",
+        _options(package=Parameter.empty, **_PLAIN),
+        {"package": "the import path of a package, or a module", **_COMMON},
+        positional=("package",),
+    ),
+    "registry.login": Kind(
+        "try a login at a registry, and keep it where Docker does",
+        _options(registry="", username="", **_PLAIN),
+        {"registry": _REGISTRY, "username": "who logs in; the password is read from standard input", **_COMMON},
+    ),
+    "registry.logout": Kind(
+        "forget the login for a registry", _options(registry="", **_PLAIN), {"registry": _REGISTRY, **_COMMON}
+    ),
+    "registry.copy": Kind(
+        "copy an image, with all its platforms, from one repository to another",
+        _options(source=Parameter.empty, target=Parameter.empty, **_PLAIN),
+        {"source": "HOST/NAME:TAG or HOST/NAME@DIGEST", "target": "HOST/NAME[:TAG]", **_COMMON},
+        positional=("source", "target"),
+    ),
+    "registry.retag": Kind(
+        "give an image further tags",
+        _options(reference=Parameter.empty, tags=Parameter.empty, **_PLAIN),
+        {"reference": "HOST/NAME:TAG or HOST/NAME@DIGEST", "tags": "tags, separated by commas", **_COMMON},
+        positional=("reference", "tags"),
+    ),
+}
