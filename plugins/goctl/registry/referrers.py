@@ -18,6 +18,7 @@ from goctl.registry.client import OCI_INDEX, OCI_MANIFEST, pull, push
 from goctl.registry.documents import decode, parse
 from goctl.registry.sources import Repository
 from goctl.registry.tags import MOST_PAGES, next_page, tag_of
+from goctl.system.http import Response
 from goctl.values import Descriptor, Digest, to_json
 
 EMPTY: Final = b"{}"
@@ -65,20 +66,33 @@ def attach(place: Repository, manifest: bytes) -> Digest:
     digest = Digest.of(manifest)
     if document.subject is None:
         raise ValueError("a referrer has a subject")
-    response = place.client.request(
-        f"push {place.repository}@{digest}",
-        "PUT",
-        f"/v2/{place.repository}/manifests/{digest}",
-        scopes=push(place.repository),
-        expected=(200, 201, 202),
-        headers={"Content-Type": document.kind},
-        body=manifest,
-    )
+    response = _put(place, digest, document.kind, manifest)
     if response.headers.get("OCI-Subject") != document.subject.digest:
         kind = document.artifact_type or (document.config.media_type if document.config else "")
         entry = Referrer(document.kind, digest, len(manifest), kind, document.annotations)
         _enter(place, document.subject.digest, entry)
     return digest
+
+
+def _put(place: Repository, digest: Digest, kind: str, manifest: bytes) -> Response:
+    for attempt in range(_ATTEMPTS):
+        try:
+            return place.client.request(
+                f"push {place.repository}@{digest}",
+                "PUT",
+                f"/v2/{place.repository}/manifests/{digest}",
+                scopes=push(place.repository),
+                expected=(200, 201, 202),
+                headers={"Content-Type": kind},
+                body=manifest,
+            )
+        except RegistryError as error:
+            # Every attached manifest has the same empty config. distribution 2.8 writes its link anew for each that sends
+            # it, and finds it empty while it does: a digest of no form, it says then.
+            if error.code != "DIGEST_INVALID" or attempt == _ATTEMPTS - 1:
+                raise
+            place.client.patience.back_off(attempt)
+    raise AssertionError("unreachable")
 
 
 def referrers(place: Repository, subject: Digest, artifact_type: str = "") -> list[Referrer]:

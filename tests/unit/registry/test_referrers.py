@@ -116,6 +116,15 @@ def test_a_lost_entry_is_written_again(host, registry, paths):
     assert [one.digest for one in referrers(place, subject)] == [made]
 
 
+def test_a_registry_that_sees_the_empty_config_half_written_is_asked_again(host, registry, paths):
+    place = images.place(host, registry)
+    subject = images.image(place, "1.0")
+    said = b'{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match uploaded content"}]}'
+    registry.fault(method="PUT", path="*/manifests/sha256:*", status=400, content=said, times=2)
+    attach_files(host, place, "1.0", paths, SBOM, {})
+    assert len(referrers(place, subject)) == 1
+
+
 @pytest.mark.parametrize("status", [400, 405, 406])
 def test_other_words_for_no_such_api(host, status):
     with Registry(referrers=False) as registry:
