@@ -15,6 +15,8 @@ nox.options.sessions = ["lint", "types", "layers", "docs", "tests"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHON_FILES = ("plugins", "tests", "benchmarks", "bootstrap.py", "noxfile.py", "tasks.py")
 
+_BENCHMARKS = ("bench_push", "bench_release", "bench_monorepo", "contenders", "measure", "monorepo", "program")
+
 
 def _install(session: nox.Session, *what: str) -> None:
     session.install("-c", "constraints.txt", *what)
@@ -48,7 +50,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "--platform", "win32")
     session.run("mypy", "--platform", "darwin")
     session.run("mypy", "bootstrap.py", "noxfile.py")
-    benchmarks = [f"benchmarks/{name}.py" for name in ("bench_push", "bench_release", "contenders", "measure", "program")]
+    benchmarks = [f"benchmarks/{name}.py" for name in _BENCHMARKS]
     session.run("mypy", *benchmarks, env={"MYPYPATH": "benchmarks"})
     session.run("mypy", "-p", "goctl_prebuilt", env={"MYPYPATH": os.pathsep.join(("plugins/goctl-prebuilt", "plugins"))})
 
@@ -88,6 +90,10 @@ def faults(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Figures beside ko and plain go build; takes an hour. `nox -s bench -- --only nothing,list` takes less."""
+    """Figures beside ko and plain go build; takes an hour. `nox -s bench -- --only nothing,list` takes less.
+
+    `nox -s bench -- monorepo` measures forty projects, `nox -s bench -- push` pushes beside crane and skopeo.
+    """
     _install(session, "-e", ".[go,test]")
-    session.run("python", "benchmarks/bench_release.py", *session.posargs)
+    name, *arguments = session.posargs if session.posargs[:1] in (["monorepo"], ["push"]) else ["release", *session.posargs]
+    session.run("python", f"benchmarks/bench_{name}.py", *arguments)
