@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from goctl.config.model import Config, Go
+from goctl.config.model import Registry as Settings
 from goctl.golang.environment import environment_of
+from goctl.release.extensions import works_offline
 from goctl.testing import Host, Registry
 from tests import images
 from tests.go.conftest import write
@@ -178,3 +180,17 @@ def test_these_tests_would_notice_a_socket(project: Offline) -> None:
     with pytest.raises(AssertionError):
         project.invoke("base.update", code=8)
     assert project.log.exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "works"),
+    [
+        ("oci-layout:dist/images", True),
+        ("oci-archive:dist/images.tar", True),
+        ("docker-archive:dist/images.tar", True),
+        ("localhost:5000/shop", False),
+        ("docker-daemon:", False),  # its engine may be anywhere
+    ],
+)
+def test_destinations_say_whether_they_ask_a_network(url: str, works: bool) -> None:
+    assert works_offline(Settings(url=url)) is works

@@ -73,7 +73,16 @@ to = ["token", "helped", "named"]
 """
 TASKS = 'from goctl import namespace\n\nns = namespace("goctl.toml")\n'
 EVERY = """release build image push plan explain config doctor mod.download mod.verify mod.vendor mod.tidy go.env
-base.update mod.init""".split()
+base.update base.status mod.init""".split()
+#: What asks a registry, each with what it must be given.
+LOOKS = (
+    ("tags.list", "token/api"),
+    ("tags.delete", "token/api", "--keep", "0"),
+    ("manifest.inspect", "token/api:1.0"),
+    ("manifest.create", "token/api:all", "--amend", "token/api:1.0"),
+    ("referrer.attach", "token/api:1.0", "--file", "goctl.toml", "--artifact-type", "text/plain"),
+    ("referrer.list", "token/api:1.0"),
+)
 
 
 def forms(secret: str) -> set[bytes]:
@@ -226,6 +235,8 @@ def _failures(place: Place) -> None:
     for content in (echo, b"Authorization: Basic " + basic, quote(SECRETS["docker-password"], safe="").encode()):
         place.token.fault(path="/v2/shop/*", times=50, status=403, content=content)
         _fresh(place, "echo")
+        for look in LOOKS:
+            place.invoke("echo", *look)
         _quiet(place.token)
     signed = f"http://127.0.0.1:9/upload?X-Signature={quote(SECRETS['location-signature'], safe='')}&part=1"
     place.token.fault(method="POST", path="*/uploads/*", times=50, status=202, headers={"Location": signed})

@@ -46,6 +46,7 @@ class ArchiveDestination:
     """`oci-archive:FILE`, relative to goctl.toml: images of all platforms."""
 
     Options: ClassVar[type[ArchiveOptions]] = ArchiveOptions
+    works_offline = True
     docker: ClassVar[bool] = False
 
     def __init__(self, name: str, settings: Registry, address: str, options: ArchiveOptions, host: Host) -> None:

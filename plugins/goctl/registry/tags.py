@@ -40,7 +40,8 @@ _DEEPEST: Final = 4
 _FIRST_IMAGE: Final = datetime.datetime(2013, 1, 1, tzinfo=datetime.UTC)
 #: Tags of what is beside an image: see tag_of; cosign's have an ending.
 _BESIDE: Final = re.compile(r"(sha(?:256|512)-[0-9a-f]{64})(\.\w+)?\Z")
-_VERSION: Final = re.compile(r"v?\d+(\.\d+)*([-+._]?[A-Za-z0-9.+_-]+)?\Z")
+#: v1, v1.2.3, 1.2.3-rc1; no bare number, which may be the start of a commit's hash.
+_VERSION: Final = re.compile(r"(?:v(\d+(?:\.\d+)*)|(\d+(?:\.\d+)+))([-+._][A-Za-z0-9.+_-]+)?\Z")
 _LINK: Final = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next\b')
 
 
@@ -194,13 +195,24 @@ def _newest(tags: Sequence[Tag], keep: int | None) -> set[Digest]:
 
     Several tags of one image count once; of the same age, an index comes before the images in it.
     """
-    order = {tag.name: (len(tag.needs), natural(tag.name.removeprefix("v"))) for tag in tags}
-    dated = sorted((tag for tag in tags if tag.created), key=lambda tag: (tag.created, order[tag.name]), reverse=True)
-    versions = sorted((tag for tag in tags if not tag.created), key=lambda tag: order[tag.name][1], reverse=True)
+
+    def age(tag: Tag) -> tuple[object, ...]:
+        return tag.created, len(tag.needs), natural(tag.name)
+
+    dated = sorted((tag for tag in tags if tag.created), key=age, reverse=True)
+    versions = [tag for tag in tags if not tag.created and _VERSION.match(tag.name)]
+    versions.sort(key=lambda tag: _as_version(tag.name), reverse=True)
     found: set[Digest] = set()
-    for group in (dated, [tag for tag in versions if _VERSION.match(tag.name)]):
+    for group in (dated, versions):
         found.update(list(dict.fromkeys(tag.digest for tag in group))[: keep or 0])
     return found
+
+
+def _as_version(name: str) -> tuple[object, ...]:
+    """What versions are ordered by: their numbers; then one without an ending, as 1.0-rc1 comes before 1.0 (semver.org)."""
+    match = _VERSION.match(name)
+    numbers, ending = (match[1] or match[2], match[3] or "") if match else ("0", name)
+    return tuple(map(int, numbers.split("."))), not ending.startswith("-"), natural(ending)
 
 
 def _sentence(tag: Tag, rule: Rule, newest: set[Digest]) -> str:

@@ -31,7 +31,7 @@ def refuse_networks(crew: Crew, pushing: Mapping[str, Chosen]) -> None:
                 problems[name, settings.url] = Problem(
                     f"--offline: nothing can be pushed to {settings.url}",
                     session.loaded.place("registries", name, "url"),
-                    hint="stop before it with `invoke image --offline`, or name an image layout alone in publish.to",
+                    hint="stop before it with `invoke image --offline`, or name layouts and archives alone in publish.to",
                 )
     if problems:
         raise ConfigError(tuple(problems.values()))

@@ -37,6 +37,8 @@ def find(session: Session, text: str) -> Place:
     `oci-layout:DIR[:REPOSITORY[:TAG]]`, DIR from goctl.toml's folder. Raises ConfigError.
     """
     name, _, rest = text.partition("/")
+    if rest and "@" in name:
+        raise ConfigError("a reference names nobody who logs in", hint="write HOST/REPOSITORY:TAG, and log in beforehand")
     plain = re.split("[:@]", name)[0] if not rest else name
     settings = session.config.registries.get(plain)
     if settings is not None:

@@ -233,7 +233,7 @@ class Registry:
             self._faults.append(fault)
         return fault
 
-    def take_fault(self, method: str, path: str, length: int | None) -> Fault | None:
+    def take_fault(self, method: str, path: str, length: int | None = None) -> Fault | None:
         """The fault that this request meets, counted down. `length` is that of its body, where it is announced."""
         with self._guard:
             for fault in self._faults:

@@ -119,6 +119,7 @@ def test_what_went_wrong_on_the_way_is_told_with_what_was_done(run: Run, registr
         ("tags.delete", {"repository": "corp/api", "older": "30"}, "no time"),
         ("tags.delete", {"repository": "local/api", "keep": "1"}, "no place in a registry"),
         ("tags.list", {"repository": "corp/API"}, "not an image reference"),
+        ("tags.list", {"repository": "me:secret@corp.example.com/api"}, "names nobody who logs in"),
         ("manifest.create", {"name": "corp/api:all"}, "nothing to join"),
         ("manifest.create", {"name": f"corp/api@sha256:{'0' * 64}", "amend": ["corp/api:a"]}, "its digest"),
         ("manifest.create", {"name": "local/api:all", "amend": ["corp/api:a"]}, "no place in a registry"),

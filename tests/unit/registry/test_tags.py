@@ -103,6 +103,12 @@ def test_what_does_not_tell_its_age_is_never_old_and_versions_go_by_number():
     assert doomed(found, keep=1) == {"v1.2", "v1.9"}
 
 
+def test_a_candidate_is_older_than_its_release_and_a_hash_is_no_version():
+    found = [tag("v1.0-rc1"), tag("v1.0"), tag("v1.0-rc2"), tag("1234567"), tag("12ab34f"), tag("v0.9.9")]
+    assert doomed(found, keep=1) == {"v1.0-rc1", "v1.0-rc2", "v0.9.9"}
+    assert doomed(found, keep=2) == {"v1.0-rc1", "v0.9.9"}
+
+
 def test_patterns_protect():
     found = [tag("v1", 50), tag("main", 50), tag("pr-1", 50)]
     assert doomed(found, keep=0, protect=("v*", "main")) == {"pr-1"}
