@@ -15,7 +15,7 @@ from goctl.golang.advice.look import same_but_case
 from goctl.golang.advice.situation import Folder, MissingCompiler, Situation, hidden
 from goctl.golang.switching import Choice
 
-PUBLIC = "https://proxy.golang.org,direct"
+PUBLIC = "https://proxy.example.com,direct"
 
 
 def situation(**fields: Any) -> Situation:

@@ -85,6 +85,10 @@ def _mended(value: str) -> str:
     return ",".join(part.lower() if part.lower() in _WORDS else part for part in re.sub(r",{2,}", ",", value).split(","))
 
 
+#: For a Go whose own default is no proxy: whichever somebody has.
+_SOME_PROXY = "https://proxy.example.com,direct"
+
+
 def unreachable(s: Situation) -> Iterator[Finding]:
     """Modules that are missing while GOPROXY forbids to fetch them, or leaves that to git."""
     entries = [entry.strip() for entry in re.split(r"[,|]", s.value("GOPROXY")) if entry.strip()]
@@ -97,7 +101,7 @@ def unreachable(s: Situation) -> Iterator[Finding]:
             PROBLEM,
             f"GOPROXY=off ({s.origin('GOPROXY')}), and go.mod asks for modules that are not here: {shown}",
             "go may not download them; a build fails where it needs one of them",
-            *s.to("GOPROXY", "" if s.set("GOPROXY") else "https://proxy.golang.org,direct"),
+            *s.to("GOPROXY", "" if s.set("GOPROXY") else _SOME_PROXY),
         )
     elif entries[:1] == ["direct"]:
         yield Finding(
@@ -105,7 +109,7 @@ def unreachable(s: Situation) -> Iterator[Finding]:
             REMARK,
             f"GOPROXY=direct ({s.origin('GOPROXY')}), and go.mod asks for modules that are not here: {shown}",
             "each is fetched from its own server, with git where it is a repository: slower, and gone when its server is",
-            *s.to("GOPROXY", "https://proxy.golang.org,direct"),
+            *s.to("GOPROXY", "" if s.set("GOPROXY") else _SOME_PROXY),
         )
 
 
