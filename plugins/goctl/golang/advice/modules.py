@@ -13,7 +13,6 @@ from goctl.golang.advice.patterns import SHARED_HOSTS, is_inside, matches, mende
 from goctl.golang.advice.situation import Situation, hidden
 
 _WORDS = ("off", "direct")
-_PUBLIC = re.compile(r"\b(?:proxy\.golang\.org|goproxy\.io|goproxy\.cn|mirrors\.aliyun\.com)\b")
 #: A host that ends in no name of a country or the like; an address may end in /direct, though.
 _GLUED = re.compile(r"(\.(?:com|org|io|net|dev|cn))(direct|off)\Z")
 _MOST = 5
@@ -152,7 +151,8 @@ def private(s: Situation) -> Iterator[Finding]:
         )
     open_ = [path for path in s.requirements if path not in unnamed and not _is_covered(s, path)]
     inside = [path for path in open_ if is_inside(path)]
-    public = _PUBLIC.search(s.value("GOPROXY")) is not None
+    # What Go was shipped with is the public one; whoever set another has their reasons.
+    public = s.value("GOPROXY") not in ("", "off", "direct") and s.set("GOPROXY") in ("", s.shipped.get("GOPROXY"))
     if inside and public:
         added = sorted({path.partition("/")[0] for path in inside})
         yield Finding(
