@@ -89,7 +89,7 @@ def test_skopeo_reads_the_folder(project: Project) -> None:
         ('path = "made', 'pth = "made', 3, "did you mean 'path'"),
         ('path = "made/{platform}/{name}"', "path = 3", 3, "engines.prebuilt"),
         ('path = "made/', 'path = "../made/', 3, "leaves the project"),
-        ('engine = "prebuilt"', 'engine = "prebuilt"\nimage = { engine = "prebuilt" }', 9, "cannot assemble images"),
+        ('engine = "prebuilt"', 'engine = "prebuilt"\nimage = { engine = "prebuilt" }', 9, "cannot make images"),
     ],
 )
 def test_a_wrong_use_says_what_would_be_right(project: Project, old: str, new: str, code: int, words: str) -> None:

@@ -60,7 +60,7 @@ def publish(root: Path, policy: str, *there: There, targets: tuple[str, ...] = (
     plan = SimpleNamespace(steps=steps, by_id=lambda: {**known, **{step.id: step for step in steps}})
     results = SimpleNamespace(artifacts=dict.fromkeys(known, index), cached=set(), seconds={})
     try:
-        Publisher(host, plan).finish(results, lambda steps: results)
+        Publisher(SimpleNamespace(first=host, host=lambda step: host), plan).finish(results, lambda steps: results)
     except Exception as error:
         error.events = host.events
         raise

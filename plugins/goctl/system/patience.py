@@ -16,6 +16,8 @@ LONGEST_BACKOFF: Final = 15.0
 #: Seconds a server may make us wait. Who asks for more gets no early request but an end to the run, which says so.
 LONGEST_WAIT: Final = 60.0
 _SLICE: Final = 0.1
+#: A chance of its own: who seeds or watches the common one, in a test or a program around us, is not to be disturbed.
+_CHANCE: Final = random.Random()
 
 
 class TooLong(Exception):
@@ -92,11 +94,11 @@ class Patience:
             if left > LONGEST_WAIT:
                 raise TooLong(left)
             # Those who waited for the same moment do not all come at once.
-            self.pause(left + random.uniform(0.0, 0.1 * left))
+            self.pause(left + _CHANCE.uniform(0.0, 0.1 * left))
 
     def back_off(self, attempt: int) -> None:
         """Waits after the failed attempt of this number, counted from 0: any time up to a bound that doubles."""
-        self.pause(random.uniform(0.0, min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0**attempt)))
+        self.pause(_CHANCE.uniform(0.0, min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0**attempt)))
 
     def pause(self, seconds: float) -> None:
         until = self._clock() + seconds
