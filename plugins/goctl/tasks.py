@@ -16,6 +16,7 @@ from typing import Any
 
 from invoke.collection import Collection
 from invoke.context import Context
+from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
@@ -199,5 +200,8 @@ def _call(context: Context, file: Path, name: str, profile: str, options: dict[s
             defaults=defaults | ({"profile": profile} if profile else {}),
             **options,
         )
+    except KeyboardInterrupt:
+        # invoke would end with 1; shells and their scripts expect 130 of what was interrupted.
+        raise Exit(code=130) from None
     finally:
         sys.dont_write_bytecode = before
