@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 
 from goctl.contracts import BlobStore
 from goctl.errors import RegistryError
-from goctl.registry.client import Client, pull, push
+from goctl.registry.client import Client, push
+from goctl.registry.sessions import Session, mount, open_session
 from goctl.registry.sources import Repository
-from goctl.system.http import Response
 from goctl.values import Descriptor
 
 
@@ -21,65 +21,34 @@ def carry(blob: Descriptor, source: Repository, target: Repository, store: BlobS
     """Makes sure that the target holds a blob of the source; the bytes that were sent. Raises RegistryError."""
     if target.client.has_blob(target.repository, blob):
         return 0
-    session = ""
+    session = None
     if source.client.host == target.client.host:
-        mounted, session = _mount(target.client, target.repository, blob, source.repository)
+        mounted, session = mount(target.client, target.repository, blob, source.repository)
         if mounted:
             return 0
     source.client.fetch_blob(source.repository, blob, store, lambda _: None)
     return send(target, blob, lambda: store.open(blob.digest), session)
 
 
-def send(target: Repository, blob: Descriptor, content: Callable[[], BinaryIO], session: str = "") -> int:
+def send(target: Repository, blob: Descriptor, content: Callable[[], BinaryIO], session: Session | None = None) -> int:
     """Sends a blob, unless it is there; the bytes that were sent. `content` is opened for each attempt."""
     client = target.client
-    if not session and client.has_blob(target.repository, blob):
+    if session is None and client.has_blob(target.repository, blob):
         return 0
     for attempt in range(client.patience.retries + 1):
         try:
-            session = session or _open_session(client, target.repository)
-            _put(client, session, target.repository, blob, content)
+            session = session or open_session(client, target.repository)
+            _put(client, session.url, target.repository, blob, content)
             return blob.size
         except RegistryError as error:
             # A session that was written to cannot be written to from the start again: the next attempt has its own.
             if attempt == client.patience.retries or not (error.temporary or error.status in (404, 416)):
                 raise
-        session = ""
+        session = None
         client.patience.back_off(attempt)
         if client.has_blob(target.repository, blob):
             return blob.size
     raise AssertionError("unreachable")
-
-
-def _mount(client: Client, repository: str, blob: Descriptor, source: str) -> tuple[bool, str]:
-    """Whether the blob came, and else the session that was opened in its place."""
-    try:
-        response = client.request(
-            f"mount a layer in {repository}",
-            "POST",
-            f"/v2/{repository}/blobs/uploads/?{urlencode({'mount': blob.digest, 'from': source})}",
-            scopes=push(repository) + pull(source),
-            expected=(201, 202),
-        )
-    except RegistryError as error:
-        if error.temporary or error.status == 0:
-            raise
-        return False, ""  # who may not mount may still push
-    return response.status == 201, _location(client, response) if response.status == 202 else ""
-
-
-def _open_session(client: Client, repository: str) -> str:
-    path = f"/v2/{repository}/blobs/uploads/"
-    response = client.request(f"push to {repository}", "POST", path, scopes=push(repository), expected=(201, 202))
-    session = _location(client, response)
-    if not session:
-        raise RegistryError(f"{client.host} names no place to send a layer of {repository} to", status=response.status)
-    return session
-
-
-def _location(client: Client, response: Response) -> str:
-    location = response.headers.get("Location")
-    return client.resolve(location, response) if location else ""
 
 
 def _put(client: Client, session: str, repository: str, blob: Descriptor, content: Callable[[], BinaryIO]) -> None:

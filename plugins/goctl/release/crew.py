@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,9 +23,6 @@ from goctl.plan.make import unit_of
 from goctl.plan.model import CompileStep, Step
 from goctl.release.session import Session
 from goctl.values import to_json
-
-if TYPE_CHECKING:
-    from goctl.plan.facts import Toolchain
 
 
 class Crew:
@@ -94,10 +90,6 @@ class Crew:
         if isinstance(step, CompileStep):
             return self.units[step.unit]
         return self.sessions[step.project] if step.project else self.first
-
-    def toolchain(self, project: str) -> Toolchain:
-        """A project's toolchain, found once for its unit. Raises ToolchainError."""
-        return self.units[self.unit_name(project)].toolchain()
 
     def listen(self, emit: Emit) -> None:
         """Has all of them tell another listener."""
