@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 MAIN = 'package main\n\nimport "example.com/shop/word"\n\nfunc main() {{ println("{name}", word.Word) }}\n'
@@ -37,6 +38,8 @@ class Shop:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        #: Seconds that the last whole release took: faults come at any moment of one, however fast the machine is.
+        self.seconds = 0.0
 
     @classmethod
     def make(cls, root: Path, word: str = "one") -> Shop:
@@ -71,7 +74,9 @@ class Shop:
     def release(self, *args: str, **env: str) -> str:
         """Releases; what went wrong, or nothing."""
         command = [*RELEASE, *args]
+        started = time.monotonic()
         done = subprocess.run(command, cwd=self.root, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+        self.seconds = time.monotonic() - started
         if done.returncode == 0 and "Traceback" not in done.stderr:
             return ""
         return f"the release ended with {done.returncode}: {done.stdout[-500:]}{done.stderr[-1500:]}"
