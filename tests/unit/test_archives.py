@@ -259,7 +259,7 @@ def test_checksums_keep_the_lines_of_archives_that_were_not_asked_for(host: Host
     step = ChecksumsStep(
         id="checksums", title="", needs=("a",), path="dist/archives/SUMS", names=("b.zip",), others=("a.zip", "c.zip")
     )
-    ledger = Ledger(host.memo, host.root)
+    ledger = Ledger(host.memo, host.root, host.scratch)
     for name in ("a.zip", "c.zip"):
         (host.dist / "archives").mkdir(exist_ok=True)
         (host.dist / "archives" / name).write_bytes(name.encode())

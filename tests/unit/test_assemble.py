@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -298,3 +299,15 @@ def test_a_link_in_a_layout_leads_nowhere(host: Host, tmp_path_factory: pytest.T
     with pytest.raises(GoctlError):
         put(host, index_of(host, AMD), "1")
     assert list(outside.rglob("*")) == []
+
+
+def test_a_layout_is_rid_of_what_killed_runs_left(host: Host) -> None:
+    put(host, index_of(host, AMD), "1")
+    blobs = host.root / "out/blobs/sha256"
+    for left in (blobs / ".abc.1.2", host.root / "out/.index.json.x.tmp"):
+        left.write_bytes(b"half")
+        os.utime(left, (1, 1))
+    (blobs / ".def.3.4").write_bytes(b"another run is at it")
+    put(host, index_of(host, AMD), "2")
+    assert [path.name for path in blobs.glob(".*")] == [".def.3.4"]
+    assert sorted(path.name for path in (host.root / "out").glob(".*")) == [".goctl.lock"]

@@ -316,3 +316,29 @@ def test_a_lock_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match="lock"), files.Lock(tmp_path / "file" / "lock"):
         pytest.fail("locked")
+
+
+def test_a_move_reaches_another_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.replace
+
+    def replace(source: object, target: object) -> None:
+        if Path(str(source)).parent != Path(str(target)).parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        real(str(source), str(target))
+
+    monkeypatch.setattr(files.os, "replace", replace)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "here/api").write_bytes(b"program")
+    (tmp_path / "here/api").chmod(0o755)
+    files.move(tmp_path / "here/api", tmp_path / "there/api")
+    assert names(tmp_path / "here") == []
+    assert names(tmp_path / "there") == ["api"]
+    assert (tmp_path / "there/api").read_bytes() == b"program"
+    assert os.name == "nt" or (tmp_path / "there/api").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_move_that_is_refused_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        files.move(tmp_path / "nothing", tmp_path / "file")
+    assert names(tmp_path) == []

@@ -35,7 +35,7 @@ def test_a_file_at_rest_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     settle(monkeypatch)
     (tmp_path / "a").write_bytes(b"one")
     for _ in range(3):  # each as if in a run of its own
-        book = ledger.Ledger(Records(tmp_path / "records"), tmp_path)
+        book = ledger.Ledger(Records(tmp_path / "records"), tmp_path, tmp_path / "scratch")
         assert book.digest(tmp_path / "a") == Digest.of(b"one")
     assert reads == ["a"]
     (tmp_path / "a").write_bytes(b"other")
@@ -45,7 +45,7 @@ def test_a_file_at_rest_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_where_times_cannot_tell_content_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[str]) -> None:
     settle(monkeypatch, told=False)
-    book = ledger.Ledger(Records(tmp_path / "records"), tmp_path)
+    book = ledger.Ledger(Records(tmp_path / "records"), tmp_path, tmp_path / "scratch")
     path = tmp_path / "a"
     path.write_bytes(b"one")
     assert book.digest(path) == Digest.of(b"one")
@@ -57,7 +57,7 @@ def test_where_times_cannot_tell_content_decides(tmp_path: Path, monkeypatch: py
 
 
 def test_what_somebody_else_wrote_is_not_what_a_step_made(tmp_path: Path) -> None:
-    book = ledger.Ledger(Records(tmp_path / "records"), tmp_path)
+    book = ledger.Ledger(Records(tmp_path / "records"), tmp_path, tmp_path / "scratch")
     path = tmp_path / "dist" / "api"
     path.parent.mkdir()
     path.write_bytes(b"made")
@@ -76,7 +76,7 @@ def test_what_somebody_else_wrote_is_not_what_a_step_made(tmp_path: Path) -> Non
 def test_a_question_leaves_no_note(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"one")
     before = sorted(tmp_path.rglob("*"))
-    book = ledger.Ledger(Records(tmp_path / "records"), tmp_path, write=False)
+    book = ledger.Ledger(Records(tmp_path / "records"), tmp_path, tmp_path / "scratch", write=False)
     assert book.digest(tmp_path / "a") == Digest.of(b"one")
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -86,4 +86,16 @@ def test_a_damaged_note_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     records = Records(tmp_path / "records")
     records.put("file", "a", b"\xc1 not a note")
     (tmp_path / "a").write_bytes(b"one")
-    assert ledger.Ledger(records, tmp_path).digest(tmp_path / "a") == Digest.of(b"one")
+    assert ledger.Ledger(records, tmp_path, tmp_path / "scratch").digest(tmp_path / "a") == Digest.of(b"one")
+
+
+def test_notes_leave_the_users_folders_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a killed run leaves must not lie among a user's files: times are looked up in goctl's own folder."""
+    looked: list[Path] = []
+    real = files.clock
+    monkeypatch.setattr(ledger, "clock", lambda folder: looked.append(folder) or real(folder))
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist/api").write_bytes(b"made")
+    book = ledger.Ledger(Records(tmp_path / "records"), tmp_path, tmp_path / "scratch")
+    book.made(tmp_path / "dist/api", Digest.of(b"made"))
+    assert looked == [tmp_path / "scratch"]

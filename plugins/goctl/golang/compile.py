@@ -26,7 +26,7 @@ from goctl.golang.diagnose import diagnose
 from goctl.plan.facts import ListingKey
 from goctl.plan.model import CompileStep
 from goctl.system import memory
-from goctl.system.files import replace, storage_errors
+from goctl.system.files import move, storage_errors
 from goctl.system.ledger import Ledger, digest_of
 from goctl.system.process import Completed, run
 from goctl.values import Digest, Platform
@@ -53,7 +53,7 @@ class Compiler:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._ledger = Ledger(host.memo, host.root)
+        self._ledger = Ledger(host.memo, host.root, host.scratch)
 
     def run(self, steps: Sequence[CompileStep], inputs: Mapping[str, Artifact]) -> Iterator[Outcome]:
         """Yields each program as soon as it is linked; of each go build, steps that failed come last."""
@@ -226,14 +226,11 @@ class _Build:
         first, *others = (self._host.root / output for output in step.outputs)
         with storage_errors(str(first)):
             first.parent.mkdir(parents=True, exist_ok=True)
-            replace(made, first)
+            move(made, first)
             for other in others:
                 other.parent.mkdir(parents=True, exist_ok=True)
-                beside = other.with_name(f".{other.name}.new")
-                beside.unlink(missing_ok=True)
                 # A copy, not a link: a person who edits one target's program must not edit the other's.
-                shutil.copy2(first, beside)
-                replace(beside, other)
+                move(Path(shutil.copy2(first, self._tmp / "copy")), other)
 
     def _failures(self, completed: Completed) -> Iterator[Outcome]:
         seconds = time.perf_counter() - self._started

@@ -16,7 +16,7 @@ from goctl.oci.compress import PIECE, compress
 from goctl.oci.tar import Entry, archive, pieces
 from goctl.oci.zip import zip_archive
 from goctl.plan.model import ArchiveStep, ChecksumsStep
-from goctl.system.files import inside, replace, storage_errors, sync_folder, write_atomic
+from goctl.system.files import inside, move, storage_errors, sync_folder, write_atomic
 from goctl.values import Digest
 
 #: What is unpacked can be replaced by its owner, and run where it is a program or a script. The content tells, for Windows
@@ -43,7 +43,7 @@ class Archiver:
             with tempfile.TemporaryDirectory(prefix="archive.", dir=self._host.scratch) as folder:
                 unfinished = Path(folder, "archive")
                 digest, size = _write(unfinished, content)
-                replace(unfinished, path)
+                move(unfinished, path)
             sync_folder(path.parent)
         return Archive(path.relative_to(self._host.root).as_posix(), digest, size)
 

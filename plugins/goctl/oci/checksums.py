@@ -15,7 +15,7 @@ def checksums(host: Host, step: ChecksumsStep, digests: Mapping[str, Digest]) ->
     was not asked for, as long as nobody but goctl wrote to them.
     """
     found = dict(zip(step.names, (digests[need] for need in step.needs), strict=True))
-    ledger = Ledger(host.memo, host.root, write=False)
+    ledger = Ledger(host.memo, host.root, host.scratch, write=False)
     folder = (host.root / step.path).parent
     for name in step.others:
         digest = ledger.untouched(folder / name)

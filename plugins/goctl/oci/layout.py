@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +29,8 @@ from goctl.values import Descriptor, Digest, ImageRef, Platform, from_json, is_t
 
 REF_NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"
+#: Seconds after which a half written file is nobody's.
+_ABANDONED = 3600.0
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
@@ -74,11 +77,20 @@ class LayoutDestination:
         names = {f"{repository}:{tag}" for tag in tags}
         self._make()
         with self._lock, Lock(self._folder / ".goctl.lock", waiting=self._host.check):
+            self._tidy()
             kept = [entry for entry in self._entries() if _name(entry) not in names]
             added = [entry_of(index.descriptor, name) for name in sorted(names)]
             entries = sorted([*kept, *added], key=lambda entry: (_name(entry), entry.get("digest", "")))
             document = {"schemaVersion": 2, "mediaType": manifests.INDEX, "manifests": entries}
             write_atomic(self._folder / "index.json", to_json(document))
+
+    def _tidy(self) -> None:
+        """Removes what killed runs left half written; what is younger may be in another run's hands."""
+        before = time.time() - _ABANDONED
+        for left in (*self._folder.glob(".index.json.*"), *(self._folder / "blobs" / "sha256").glob(".*")):
+            with contextlib.suppress(OSError):
+                if left.stat().st_mtime < before:
+                    left.unlink()
 
     def _entries(self) -> list[dict[str, Any]]:
         return read_index(self._folder) if (self._folder / "index.json").exists() else []

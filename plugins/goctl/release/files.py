@@ -58,7 +58,7 @@ class _Finder:
         self._root = session.root
         self._folder = session.loaded.folder
         self._own = {os.path.normcase(path) for path in (session.dist, session.output, session.state)}
-        self._ledger = Ledger(session.memo, session.root, write=not session.look_only)
+        self._ledger = Ledger(session.memo, session.root, session.scratch, write=not session.look_only)
 
     def files(self, pattern: str) -> tuple[File, ...]:
         try:

@@ -12,7 +12,7 @@ import msgspec
 
 from goctl.contracts import Archive, Binary, Image, Index
 from goctl.plan.model import ArchiveStep, ChecksumsStep, CompileStep
-from goctl.system.files import replace, storage_errors
+from goctl.system.files import move, storage_errors
 from goctl.system.ledger import Ledger
 from goctl.values import Digest, from_json, to_json
 
@@ -27,7 +27,7 @@ class Known:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._ledger = Ledger(session.memo, session.root, write=not session.look_only)
+        self._ledger = Ledger(session.memo, session.root, session.scratch, write=not session.look_only)
 
     def program(self, step: CompileStep) -> Binary | None:
         """The program of a compile step, when its key is known and a file below dist/ is still that program."""
@@ -54,7 +54,7 @@ class Known:
             with tempfile.TemporaryDirectory(prefix="copy.", dir=self._session.scratch) as folder:
                 beside = Path(folder, place.name)
                 shutil.copy2(self._session.root / binary.path, beside)
-                replace(beside, place)
+                move(beside, place)
         self._ledger.made(place, binary.digest)
 
     def image(self, key: Digest | None) -> Image | None:

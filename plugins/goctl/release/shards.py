@@ -24,7 +24,7 @@ from goctl.release import costs
 from goctl.release.extensions import scheme
 from goctl.release.publish import Publisher
 from goctl.release.walk import Results
-from goctl.system.files import inside, replace, storage_errors, write_atomic
+from goctl.system.files import inside, move, storage_errors, write_atomic
 from goctl.system.ledger import Ledger, digest_of
 from goctl.values import Descriptor, Digest, from_json, to_json
 
@@ -258,12 +258,12 @@ def _bring(session: Session, archive: Archive, source: Path) -> None:
     with storage_errors(str(place)):
         session.scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="merge.", dir=session.scratch) as folder:
-            beside = shutil.copyfile(source, Path(folder, "archive"))
+            beside = Path(shutil.copyfile(source, Path(folder, "archive")))
             if digest_of(beside) != archive.digest:
                 raise StorageError(f"{source} is damaged", hint="run that shard again")
             place.parent.mkdir(parents=True, exist_ok=True)
-            replace(beside, place)
-    Ledger(session.memo, session.root).made(place, archive.digest)
+            move(beside, place)
+    Ledger(session.memo, session.root, session.scratch).made(place, archive.digest)
 
 
 def _import(crew: Crew, folder: Path, images: Iterable[Image]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -103,6 +104,19 @@ def replace(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> N
             if os.name != "nt" or attempt == 19:
                 raise
             time.sleep(0.05)
+
+
+def move(source: Path, target: Path) -> None:
+    """replace() that also reaches another disk: a folder for results may be a mount."""
+    try:
+        replace(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = target.with_name(f".{target.name}.new")
+        shutil.copy2(source, beside)
+        replace(beside, target)
+        source.unlink()
 
 
 def write_atomic(path: Path, content: bytes, *, durable: bool = True, private: bool = False) -> None:

@@ -27,12 +27,14 @@ _ENCODE = msgspec.msgpack.encode
 class Ledger:
     """Digests of files below a root, remembered by path together with the identity that the content had.
 
-    Where an identity cannot tell (a write in the same tick as the note, or Windows) the content is read.
+    Where an identity cannot tell (a write in the same tick as the note, or Windows) the content is read. `scratch` is a
+    folder of goctl's own: times are compared with its clock, so that nothing is written among the user's files.
     """
 
-    def __init__(self, memo: Memo, root: Path, *, write: bool = True) -> None:
+    def __init__(self, memo: Memo, root: Path, scratch: Path, *, write: bool = True) -> None:
         self._memo = memo
         self._root = root
+        self._scratch = scratch
         self._write = write
 
     def digest(self, path: Path) -> Digest | None:
@@ -62,8 +64,13 @@ class Ledger:
         """Remembers a digest that was just computed. `found` is the identity from before the content was read."""
         found = found or identity(path)
         if found is not None and self._write:
-            entry = _Entry(found, str(digest), found.is_settled(clock(path.parent)))
+            entry = _Entry(found, str(digest), self._is_settled(path, found))
             self._memo.put("file", self._name(path), _ENCODE(entry))
+
+    def _is_settled(self, path: Path, found: Identity) -> bool:
+        now = clock(self._scratch)
+        # Another disk, or another server, has a clock of its own: the content decides there.
+        return os.stat(path.parent).st_dev == os.stat(self._scratch).st_dev and found.is_settled(now)
 
     def _entry(self, path: Path) -> _Entry | None:
         content = self._memo.get("file", self._name(path))
