@@ -238,6 +238,20 @@ def test_without_the_stage_nothing_is_generated(tmp_path: Path) -> None:
     assert not (project.root / "cmd/app/text.go").exists()
 
 
+def test_generate_alone_generates_and_builds_nothing(tmp_path: Path) -> None:
+    project = make(tmp_path / "shop", GENERATED, GENERATE)
+    assert "would run: go generate ./cmd/..." in project.invoke("--dry", "generate")
+    assert not (project.root / "cmd/app/text.go").exists()
+    project.invoke("generate")
+    assert "shape.before" in (project.root / "cmd/app/text.go").read_text()
+    assert not (project.root / "dist").exists()
+
+
+def test_generate_without_packages_says_what_to_write(tmp_path: Path) -> None:
+    project = make(tmp_path / "shop", GENERATED)
+    assert 'generate = ["./..."]' in project.invoke("generate", code=3)
+
+
 @pytest.mark.parametrize("name", ["a shop", "läden-店", "it's", "a,b;c=d", "$HOME", "100%"])
 def test_a_folder_may_have_any_name(name: str, tmp_path: Path) -> None:
     if os.name == "nt" and set(name) & set('<>:"|?*'):

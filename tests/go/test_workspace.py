@@ -331,6 +331,9 @@ def test_generate_runs_in_each_members_own_packages(tmp_path: Path) -> None:
                 f'\t_ = os.WriteFile("made.txt", []byte("{name}"), 0o666)\n}}\n'
             },
         )
+    inside(mono, "api").invoke("generate")
+    assert (mono.root / "services/api/gen/made.txt").read_text() == "api"
+    (mono.root / "services/api/gen/made.txt").unlink()
     inside(mono, "api").invoke("release")
     assert (mono.root / "services/api/gen/made.txt").read_text() == "api"
     assert not (mono.root / "services/web/gen/made.txt").exists()

@@ -39,6 +39,18 @@ def go_env(session: Session, *, dry: bool) -> None:
         session.toolchain()
 
 
+def generate(session: Session, *, dry: bool) -> None:
+    """Runs `go generate` as the stage of that name does. Raises ConfigError where no packages are named for it."""
+    patterns = session.config.go.generate
+    if not patterns:
+        raise ConfigError("there is nothing to generate", hint='name packages in [go]: generate = ["./..."]')
+    if dry:
+        session.emit(Notice(f"would run: go generate {' '.join(patterns)}", level="info"))
+        return
+    with session.lock():
+        modules.generate(session, patterns)
+
+
 def base_update(session: Session, *, dry: bool) -> None:
     """Looks every base up anew, and tells which have moved."""
     pins = _pins(session)
@@ -163,6 +175,8 @@ def _about(crew: Crew, name: str) -> list[Session]:
     """The sessions that a chore is done for: of those in one module, or in one go.work that go sees to as a whole, the
     first."""
     sessions = crew.files
+    if name == "generate":
+        return [session for session in sessions if session.config.go.generate] or sessions[:1]
     if name.startswith("registry.") or name in looks.LOOKS:
         # They are about registries, whoever pushes there.
         return sessions[:1]
@@ -187,6 +201,7 @@ CHORES: dict[str, Callable[..., None]] = {
     "mod.why": moduleinfo.why,
     "mod.outdated": moduleinfo.outdated,
     "go.env": go_env,
+    "generate": generate,
     "base.update": base_update,
     "registry.login": logins.login,
     "registry.logout": logins.logout,
