@@ -67,6 +67,7 @@ def docs(session: nox.Session) -> None:
     """What is generated from the configuration's types is up to date; what documents show is true."""
     _install(session, "-e", ".[test]")
     session.run("python", "-m", "goctl.config.docs", "--check")
+    session.run("python", "-m", "tests.faults.reliability", "--check")
     session.run("pytest", "tests/unit/test_docs.py", "-q")
 
 
@@ -79,13 +80,17 @@ def integration(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Counted campaigns of faults, the short form: `nox -s faults -- build process`; with `--full` the whole, for hours."""
+    """Counted campaigns of faults, for docs/reliability.md: `nox -s faults -- registry`; all take hours, `--short` minutes."""
     _install(session, "-e", ".[go,test]")
     areas = [f"tests/faults/test_{area}.py" for area in session.posargs if not area.startswith("-")]
+    short = "--short" in session.posargs
     table = Path("dist", "faults.jsonl")
     table.parent.mkdir(exist_ok=True)
-    env = {"GOCTL_FAULTS": "full" if "--full" in session.posargs else "short", "GOCTL_FAULTS_TABLE": str(table)}
+    table.unlink(missing_ok=True)
+    env = {"GOCTL_FAULTS": "short" if short else "full", "GOCTL_FAULTS_TABLE": str(table)}
     session.run("pytest", "-m", "faults", "-s", "--timeout=0", *(areas or ["tests/faults"]), env=env)
+    if not short:
+        session.run("python", "-m", "tests.faults.reliability", "--add", str(table))
 
 
 @nox.session

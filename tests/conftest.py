@@ -2,8 +2,8 @@
 
 GOCTL_TEST_REGISTRY=HOST:PORT   a distribution registry that takes pushes
 GOCTL_TEST_DOCKER=1             the Docker engine that `docker` reaches may be used
-GOCTL_REQUIRE=registry,docker,skopeo,crane,wine     expected to be there: a test that lacks one fails, and so does a run in
-                                                    which an integration test was skipped for want of anything but wine
+GOCTL_REQUIRE=registry,docker,skopeo,crane,conformance,wine     expected to be there: a test that lacks one fails, as does
+                                a run in which an integration test was skipped for want of anything but wine
 """
 
 from __future__ import annotations
@@ -99,6 +99,12 @@ def skopeo() -> str:
 def crane() -> str:
     """The path of the `crane` command."""
     return _command("crane")
+
+
+@pytest.fixture(scope="session")
+def conformance() -> str:
+    """The path of OCI's conformance suite for registries."""
+    return _command("conformance")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
-
 from goctl.values import from_json, to_json
 from tests.faults.campaign import Row
 

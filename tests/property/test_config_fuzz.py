@@ -28,13 +28,13 @@ PIECES = st.sampled_from(
 
 def answer(path: Path, content: bytes) -> Loaded | ConfigError:
     path.write_bytes(content)
-    started = time.perf_counter()
+    started = time.process_time()
     found: Loaded | ConfigError
     try:
         found = load(path, environment={})
     except ConfigError as error:
         found = error
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     assert show.settings(found) if isinstance(found, Loaded) else found.problems
     return found
 
