@@ -80,7 +80,7 @@ def integration(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Counted campaigns of faults, for docs/reliability.md: `nox -s faults -- registry`; all take hours, `--short` minutes."""
+    """Counted campaigns, for docs/reliability.md: `nox -s faults -- registry`; all take hours, `--short` minutes."""
     _install(session, "-e", ".[go,test]")
     areas = [f"tests/faults/test_{area}.py" for area in session.posargs if not area.startswith("-")]
     short = "--short" in session.posargs
