@@ -80,8 +80,8 @@ def slots(chosen: Choice) -> list[Slot]:
 def split(every: Sequence[Slot], costs: Costs, count: int) -> list[list[Slot]]:
     """Slots in `count` parts of which the slowest takes as little as can be, by what was measured.
 
-    Each machine compiles for itself what the targets of a platform share: a part that touches two platforms pays for both, and
-    a platform on two machines is paid for twice.
+    Each machine compiles for itself what the targets of a platform share: a part that touches two platforms pays for both,
+    and a platform on two machines is paid for twice.
     """
     rows = _rows(every, costs)
     orders: Iterable[Sequence[_Row]] = permutations(rows) if len(rows) <= _ALL_ORDERS else (rows, _by_whole(rows))
