@@ -2,74 +2,137 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import msgspec
 
 from goctl.plan.model import CompileStep, ImageStep, Plan
-from goctl.plan.shard import Slot
+from goctl.plan.shard import Costs, Slot
 from goctl.system.files import write_atomic
+from goctl.values import Platform
 
 NAME = "costs.json"
+_FORMAT = 2
 
 
 class _File(msgspec.Struct, frozen=True):
-    """Seconds by `project:target@platform`."""
+    """Seconds by `project:target@platform`, and since the second format what the targets of a platform share."""
 
     seconds: dict[str, float]
+    shared: dict[str, float] = {}
+    format: int = 1
 
 
-def read(state: Path) -> dict[str, float]:
-    """What was measured here, or on the machine that the file comes from; empty where there is none."""
+def read(state: Path) -> Costs:
+    """What was measured here, or on the machine that the file comes from; empty where there is none that can be read."""
     try:
-        return msgspec.json.decode((state / NAME).read_bytes(), type=_File).seconds
+        file = msgspec.json.decode((state / NAME).read_bytes(), type=_File)
     except (OSError, msgspec.MsgspecError):
-        return {}
+        return Costs()
+    return Costs(file.seconds, file.shared) if file.format <= _FORMAT else Costs()
 
 
-def learn(state: Path, measured: Mapping[str, float]) -> None:
+def learn(state: Path, measured: Costs) -> None:
     """Takes new measurements into the file."""
-    if measured:
-        seconds = {**read(state), **{slot: round(cost, 3) for slot, cost in measured.items()}}
-        write_atomic(state / NAME, json.dumps({"seconds": dict(sorted(seconds.items()))}, indent=1).encode(), durable=False)
+    if measured.own:
+        before = read(state)
+        file = _File(_merged(before.own, measured.own), _merged(before.shared, measured.shared), _FORMAT)
+        write_atomic(state / NAME, msgspec.json.format(msgspec.json.encode(file), indent=1), durable=False)
 
 
-def of_slots(plan: Plan, spent: Mapping[str, float], project: str) -> dict[str, float]:
-    """What each target cost on each platform, from the seconds of its steps; `project` names those that a plan does not."""
-    found: dict[str, float] = {}
+def _merged(before: Mapping[str, float], measured: Mapping[str, float]) -> dict[str, float]:
+    return dict(sorted({**before, **{name: round(seconds, 3) for name, seconds in measured.items()}}.items()))
+
+
+def joined(parts: Iterable[Costs]) -> Costs:
+    """What several machines measured, each of its part of one plan."""
+    own: dict[str, float] = {}
+    shared: dict[str, float] = {}
+    for part in parts:
+        own |= part.own
+        # Each of them compiled all that is shared; the one that had the most targets of the platform saw the most of it.
+        shared |= {platform: max(seconds, shared.get(platform, 0.0)) for platform, seconds in part.shared.items()}
+    return Costs(own, shared)
+
+
+def of_plan(plan: Plan, spent: Spent, known: Collection[str], project: str) -> Costs:
+    """What each target cost on each platform, and what was shared; `project` names the targets of a plan that names none.
+
+    A platform some of whose programs were `known` tells nothing of what is shared: Go has that in its cache.
+    """
+    own: dict[str, float] = {}
+    partly = {str(step.platform) for step in plan.steps if isinstance(step, CompileStep) and step.id in known}
     for step in plan.steps:
-        if step.id not in spent or not isinstance(step, CompileStep | ImageStep):
+        if step.id not in spent.own or not isinstance(step, CompileStep | ImageStep):
             continue
         targets = step.targets if isinstance(step, CompileStep) else (step.target,)
         for target in targets:
-            own, _, name = target.rpartition(":")
-            slot = str(Slot(own or project, name, step.platform))
-            found[slot] = found.get(slot, 0.0) + spent[step.id]
-    return found
+            named, _, name = target.rpartition(":")
+            slot = str(Slot(named or project, name, step.platform))
+            own[slot] = own.get(slot, 0.0) + spent.own[step.id]
+    return Costs(own, {platform: seconds for platform, seconds in spent.shared.items() if platform not in partly})
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """Seconds of a walk: `own` by step id, `shared` by platform."""
+
+    own: dict[str, float] = {}
+    shared: dict[str, float] = {}
+
+
+class _Span(NamedTuple):
+    start: float
+    end: float
 
 
 class Meter:
-    """Own times of the programs of one go build, which ends with them one after the other.
+    """Times of programs, from go builds that end with them one after the other.
 
-    The first comes when all that they share is compiled: it counts as one of them, not as all of that.
+    The first program of a platform comes when all is compiled that its programs share: of the time until then as much is its
+    own as others took, and the rest is shared. Builds that run side by side share the cores, and so do they their seconds.
     """
 
-    def __init__(self) -> None:
-        self._ends: dict[tuple[str, str], list[tuple[float, str]]] = {}
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._starts: dict[tuple[str, str], float] = {}
+        self._ends: dict[tuple[str, str], list[tuple[float, CompileStep]]] = {}
 
     def ended(self, step: CompileStep, seconds: float) -> None:
-        """Takes in when a program was there, counted from the start of its go build."""
-        self._ends.setdefault((step.unit, step.group), []).append((seconds, step.id))
+        """Takes in that a program is there, so long after its go build has started."""
+        build, now = (step.unit, step.group), self._clock()
+        self._starts.setdefault(build, now - seconds)
+        self._ends.setdefault(build, []).append((now, step))
 
-    def spent(self) -> dict[str, float]:
-        found: dict[str, float] = {}
-        for ends in self._ends.values():
-            ends.sort()
-            gaps = [after[0] - before[0] for before, after in pairwise(ends)]
-            first = min(ends[0][0], median(gaps)) if gaps else ends[0][0]
-            found |= {id: max(gap, 0.001) for (_, id), gap in zip(ends, (first, *gaps), strict=True)}
-        return found
+    def spent(self) -> Spent:
+        """Seconds as they would be if nothing else had run beside each go build."""
+        spans = [_Span(self._starts[build], ends[-1][0]) for build, ends in self._ends.items()]
+        own: dict[str, float] = {}
+        firsts: dict[Platform, list[str]] = {}
+        platforms: dict[Platform, list[str]] = {}
+        for build, ends in self._ends.items():
+            firsts.setdefault(ends[0][1].platform, []).append(ends[0][1].id)
+            for before, (end, step) in pairwise([(self._starts[build], ends[0][1]), *ends]):
+                platforms.setdefault(step.platform, []).append(step.id)
+                own[step.id] = max(_alone(_Span(before[0], end), spans), 0.001)
+        shared = {}
+        for platform, ids in platforms.items():
+            dearest = max(firsts[platform], key=own.__getitem__)
+            others = [own[id] for id in ids if id != dearest]
+            usual = min(own[dearest], median(others)) if others else own[dearest]
+            shared[str(platform)] = own[dearest] - usual
+            own[dearest] = usual
+        return Spent(own, shared)
+
+
+def _alone(piece: _Span, spans: list[_Span]) -> float:
+    """The length of a piece of one of these spans, each moment of it divided by those that were under way."""
+    beside = [span for span in spans if span.start < piece.end and span.end > piece.start]
+    edges = sorted({*piece, *(edge for span in beside for edge in span if piece.start < edge < piece.end)})
+    return sum(
+        (end - start) / sum(span.start <= start and end <= span.end for span in beside) for start, end in pairwise(edges)
+    )

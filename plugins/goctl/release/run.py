@@ -189,7 +189,7 @@ def _walk(crew: Crew, made: Plan, chosen: Mapping[str, Chosen]) -> None:
     finally:
         if publisher is not None:
             publisher.close()
-    costs.learn(crew.first.state, costs.of_slots(made, results.spent, crew.name))
+    costs.learn(crew.first.state, costs.of_plan(made, results.spent, results.cached, crew.name))
 
 
 def merge(crew: Crew, folders: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from goctl.contracts import Archive, Artifact, Image
 from goctl.errors import ConfigError, ImageError, StorageError
 from goctl.events import Notice, RunStarted
 from goctl.plan.model import ChecksumsStep, ImageStep, IndexStep, Plan, PushStep
-from goctl.plan.shard import Shard, Slot, identity
+from goctl.plan.shard import Costs, Shard, Slot, identity
 from goctl.release import costs
 from goctl.release.extensions import scheme
 from goctl.release.publish import Publisher
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 NAME = "shard.json"
 FOLDER = "shards"
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Part(msgspec.Struct, frozen=True, rename="kebab", kw_only=True):
     """What one shard made. `split` is equal for all shards of one release; `steps` are those that the merge needs, of the
-    whole plan; `images`, `archives` and `spent` (seconds) are by step id, `slots` is what `costs` keeps.
+    whole plan; `images`, `archives` and `spent` (seconds) are by step id, `costs` is what was measured.
     """
 
     format: int
@@ -53,7 +53,7 @@ class Part(msgspec.Struct, frozen=True, rename="kebab", kw_only=True):
     images: dict[str, Image]
     archives: dict[str, Archive]
     spent: dict[str, float]
-    slots: dict[str, float]
+    costs: Costs
 
 
 def own_steps(plan: Plan, part: Iterable[Slot], project: str) -> Plan:
@@ -120,7 +120,7 @@ def write(crew: Crew, shard: Shard, split: Digest, plan: Plan, own: Plan, result
         images=images,
         archives=archives,
         spent=dict(results.seconds),
-        slots=costs.of_slots(own, results.spent, crew.name),
+        costs=costs.of_plan(own, results.spent, results.cached, crew.name),
     )
     write_atomic(folder / NAME, to_json(part))
     crew.first.emit(Notice(f"shard {shard}: {len(images)} images, told in {folder / NAME}", level="info"))
@@ -193,14 +193,14 @@ def merge(crew: Crew, folders: Sequence[str]) -> None:
     if lacking:
         raise ConfigError(f"no shard made {', '.join(lacking[:5])}", hint="run the shards again, all from one commit")
     spent = {id: seconds for _, part in parts for id, seconds in part.spent.items()}
-    results = Results({**artifacts, **_joined(crew, plan, artifacts)}, frozenset(), spent, {})
+    results = Results({**artifacts, **_joined(crew, plan, artifacts)}, frozenset(), spent, costs.Spent())
     publisher = Publisher(crew, plan)
     try:
         # What is not on this machine is in the registries, or cannot be had.
         publisher.finish(results, again=lambda _: results)
     finally:
         publisher.close()
-    costs.learn(crew.first.state, {slot: cost for _, part in parts for slot, cost in part.slots.items()})
+    costs.learn(crew.first.state, costs.joined(part.costs for _, part in parts))
 
 
 def _joined(crew: Crew, plan: Plan, made: Mapping[str, Artifact]) -> dict[str, Artifact]:

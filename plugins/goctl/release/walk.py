@@ -18,7 +18,7 @@ from goctl.contracts import Archive, Artifact, Binary, Image, Index, Outcome
 from goctl.errors import BuildError, ExtensionError, GoctlError
 from goctl.events import StepStarted
 from goctl.plan.model import AnyStep, ArchiveStep, ChecksumsStep, CompileStep, ImageStep, IndexStep, Plan, PushStep
-from goctl.release.costs import Meter
+from goctl.release.costs import Meter, Spent
 from goctl.release.known import Known
 from goctl.release.tell import tell_archive, tell_programs, tell_step
 from goctl.values import Digest
@@ -32,13 +32,13 @@ ASSEMBLERS = 2
 
 class Results(msgspec.Struct, frozen=True):
     """What a walk brought forth: artifacts and seconds by step id; `cached` holds the ids of steps that were known, `spent`
-    what each of the others took for itself.
+    what the others took.
     """
 
     artifacts: dict[str, Artifact]
     cached: frozenset[str]
     seconds: dict[str, float]
-    spent: dict[str, float]
+    spent: Spent
 
 
 class Hooks(msgspec.Struct, frozen=True):
@@ -96,7 +96,8 @@ class Walk:
         if self._errors:
             raise self._errors[0] if len(self._errors) == 1 else joined(self._errors)
         own = {id: seconds for id, seconds in self._seconds.items() if isinstance(self._steps[id], ImageStep)}
-        return Results(self._artifacts, frozenset(self._cached), self._seconds, own | self._meter.spent())
+        spent = self._meter.spent()
+        return Results(self._artifacts, frozenset(self._cached), self._seconds, Spent(own | spent.own, spent.shared))
 
     def _drain(self) -> None:
         """Takes what workers hand in until none is left."""
