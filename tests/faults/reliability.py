@@ -26,7 +26,10 @@ PROMISES = {
         "the push is complete; no request comes before the time asked for, none more than eight times"
     ),
     ("registry", "Retry-After beyond all patience"): "the push ends at once, and says so",
-    ("registry", "5xx with p = 0.3"): "the push is complete (99 % are asked for: all tries may fail by chance)",
+    (
+        "registry",
+        "5xx with p = 0.3",
+    ): "the push is complete (99 % are asked for: a request is tried 8 times, and all may fail by chance)",
     ("registry", "resets at a random byte of a blob"): "the push is complete; at most one piece is sent twice",
     ("registry", "done, but the answer lost"): "the push is complete, the digest right",
     ("registry", "corrupt, truncated or bomb on pull"): "the content is refused and not stored",
@@ -89,11 +92,19 @@ def page(found: Iterable[Row]) -> str:
 
 
 def _below(row: Row) -> str:
-    """The bound of the share of failures: of none by the rule of three, of some by Wilson's score."""
+    """What the share of failures is below with a confidence of 95 %: by the rule of three where there were none, else the
+    exact bound (Clopper and Pearson), at which so few failures would be seen in one of twenty campaigns.
+    """
     if not row.failures:
         return f"{3 / row.trials:.2%}"
-    n, p, z = row.trials, row.failures / row.trials, 1.645
-    high = (p + z * z / (2 * n) + z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n)
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        share = (low + high) / 2
+        seen = sum(
+            math.comb(row.trials, count) * share**count * (1 - share) ** (row.trials - count)
+            for count in range(row.failures + 1)
+        )
+        low, high = (share, high) if seen > 0.05 else (low, share)
     return f"{high:.2%}"
 
 
