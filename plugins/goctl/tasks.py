@@ -7,8 +7,11 @@ has pre-tasks.
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from inspect import Signature
 from pathlib import Path
 from types import FrameType
@@ -184,13 +187,34 @@ class _Task(Task[Any]):
         return self._kind.options
 
 
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """An interrupt in here is raised at the end.
+
+    Python's own handler raises wherever it is, in a callback of the import system too, and there the exception is dropped.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    pressed: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if pressed:
+        raise KeyboardInterrupt
+
+
 def _call(context: Context, file: Path, name: str, profile: str, options: dict[str, Any]) -> None:
     # invoke keeps Python from writing bytecode, so that a tasks.py leaves no folder behind. It is loaded by now, and where
     # an installer compiled nothing (uv, an editable install), every run would compile goctl and its packages anew.
     before = sys.dont_write_bytecode
     sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
     try:
-        from goctl.commands import command
+        with _interrupts_held():
+            from goctl.commands import command
 
         defaults = dict(context.config.goctl)
         command(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -339,3 +341,21 @@ def test_nobody_reading_ends_quietly(tmp_path: Path) -> None:
         said = child.stderr.read()
     assert said == b""
     assert child.returncode == 141
+
+
+class _Gone:
+    """Something to hold weakly, as the import system holds its locks."""
+
+
+def test_an_interrupt_amid_imports_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: None)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    held = {"lock": _Gone()}
+    watch = weakref.ref(held["lock"], lambda ref: signal.raise_signal(signal.SIGINT))
+    try:
+        with pytest.raises(KeyboardInterrupt), tasks._interrupts_held():
+            held.clear()  # what is raised in the callback is dropped by Python
+        assert watch() is None
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
