@@ -6,7 +6,6 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, permutations
-from statistics import median_low
 from typing import NamedTuple
 
 import msgspec
@@ -102,6 +101,8 @@ class _Row(NamedTuple):
 
 def _rows(every: Sequence[Slot], costs: Costs) -> list[_Row]:
     """What nobody measured costs as much as most others."""
+    from statistics import median_low
+
     own = {slot: _milliseconds(seconds) for slot, seconds in costs.own.items() if seconds > 0}
     shared = {platform: _milliseconds(seconds) for platform, seconds in costs.shared.items()}
     usual = median_low([own[str(slot)] for slot in every if str(slot) in own] or [1000])

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple
 
 import msgspec
@@ -123,10 +122,16 @@ class Meter:
         for platform, ids in platforms.items():
             dearest = max(firsts[platform], key=own.__getitem__)
             others = [own[id] for id in ids if id != dearest]
-            usual = min(own[dearest], median(others)) if others else own[dearest]
+            usual = min(own[dearest], _middle(others)) if others else own[dearest]
             shared[str(platform)] = own[dearest] - usual
             own[dearest] = usual
         return Spent(own, shared)
+
+
+def _middle(seconds: list[float]) -> float:
+    from statistics import median  # two milliseconds, which a run with nothing to do has no use for
+
+    return median(seconds)
 
 
 def _alone(piece: _Span, spans: list[_Span]) -> float:
