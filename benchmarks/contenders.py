@@ -115,7 +115,7 @@ class Bench:
             "KO_DEFAULTBASEIMAGE": f"{self.registry}/base/static:latest",
             "KOCACHE": str(self.work / "kocache"),
         }
-        args = [self.tool("ko", "github.com/google/ko@latest"), "build", f"--platform={','.join(PLATFORMS)}"]
+        args = [self.tool("ko", "github.com/google/ko@v0.18.0"), "build", f"--platform={','.join(PLATFORMS)}"]
         args += ["--base-import-paths", "--sbom=none", "--tags=latest", *packages]
         return measure.run(args, cwd=folder, env=env, memory=memory)
 

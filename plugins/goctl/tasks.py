@@ -22,6 +22,8 @@ from invoke.tasks import Task
 
 from goctl.menu import KINDS, Kind
 
+#: How the script is called that hands its command line to invoke's own program, and nothing else.
+_INVOKE = ("invoke", "inv", "__main__")
 #: Scalar defaults, so that INVOKE_GOCTL_PROFILE, INVOKE_GOCTL_JOBS and the others are heard.
 DEFAULTS = {"goctl": {"profile": "", "jobs": 0, "json": False, "offline": False}}
 
@@ -82,8 +84,14 @@ def _members(file: Path) -> dict[str, Path]:
     return found
 
 
-def _only_lists() -> bool:
-    return any(word in ("-l", "--list") or word.startswith("--list=") for word in sys.argv[1:])
+def _may_meet(project: str) -> bool:
+    """Whether the command line that invoke was called with may name a task of this project. Another program's may."""
+    words = sys.argv[1:]
+    if any(word in ("-l", "--list") or word.startswith("--list=") for word in words):
+        return False
+    if Path(sys.argv[0]).stem not in _INVOKE or "--complete" in words:
+        return True
+    return any(project in word.replace("_", "-") for word in words)
 
 
 class _Shared(Collection):
@@ -103,8 +111,8 @@ class _Shared(Collection):
 
     @property
     def task_names(self) -> dict[str, list[str]]:
-        """What the parser may meet. Who only lists meets nothing of a project, and forty of them have a thousand tasks."""
-        return {} if self.is_project and _only_lists() else super().task_names
+        """What the parser may meet. It copies each task that it could, and forty projects have a thousand of them."""
+        return {} if self.is_project and not _may_meet(self.name or "") else super().task_names
 
     def transform(self, name: str) -> str:
         # invoke goes through each name letter by letter; those of goctl's tasks hold no underscores to begin with.
