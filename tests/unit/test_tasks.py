@@ -271,6 +271,30 @@ def test_two_projects_in_one_tasks_py(tmp_path: Path) -> None:
     assert not (tmp_path / "one/dist").exists()
 
 
+@pytest.mark.parametrize(
+    ("argv", "met"),
+    [
+        (["/bin/invoke", "plan"], set()),
+        (["/bin/invoke", "--list"], set()),
+        (["/bin/inv", "api.plan", "--json"], {"api"}),
+        (["/bin/inv", "--help=api.plan"], {"api"}),
+        (["/lib/invoke/__main__.py", "plan", "my_web.plan"], {"my-web"}),
+        (["/bin/invoke", "--complete", "--", "invoke a"], {"api", "my-web"}),
+        (["/bin/another", "plan"], {"api", "my-web"}),
+    ],
+)
+def test_the_parser_meets_the_projects_that_the_command_line_may_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str], met: set[str]
+) -> None:
+    write(tmp_path, '[workspace]\nmembers = ["*"]\n')
+    for name in ("api", "my-web"):
+        write(tmp_path / name, f'[project]\nname = "{name}"\n')
+    monkeypatch.setattr(sys, "argv", argv)
+    names = tasks.namespace(tmp_path / "goctl.toml").task_names
+    assert {name.partition(".")[0] for name in names} & {"api", "my-web"} == met
+    assert "plan" in names
+
+
 def test_two_calls_of_one_task_are_two(tmp_path: Path) -> None:
     text = invoke(write(tmp_path), "--no-dedupe", "config", "config", "--json")
     assert text.count("project.module") == 2
