@@ -26,7 +26,7 @@ from invoke.tasks import Task
 from goctl.menu import KINDS, Kind
 
 #: How the script is called that hands its command line to invoke's own program, and nothing else.
-_INVOKE = ("invoke", "inv", "__main__")
+_INVOKE = ("invoke", "inv")
 #: Scalar defaults, so that INVOKE_GOCTL_PROFILE, INVOKE_GOCTL_JOBS and the others are heard.
 DEFAULTS = {"goctl": {"profile": "", "jobs": 0, "json": False, "offline": False}}
 
@@ -92,7 +92,9 @@ def _may_meet(project: str) -> bool:
     words = sys.argv[1:]
     if any(word in ("-l", "--list") or word.startswith("--list=") for word in words):
         return False
-    if Path(sys.argv[0]).stem not in _INVOKE or "--complete" in words:
+    program = Path(sys.argv[0])
+    called = program.parent.name if program.stem == "__main__" else program.stem
+    if called not in _INVOKE or "--complete" in words:
         return True
     return any(project in word.replace("_", "-") for word in words)
 

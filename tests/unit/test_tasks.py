@@ -281,6 +281,7 @@ def test_two_projects_in_one_tasks_py(tmp_path: Path) -> None:
         (["/lib/invoke/__main__.py", "plan", "my_web.plan"], {"my-web"}),
         (["/bin/invoke", "--complete", "--", "invoke a"], {"api", "my-web"}),
         (["/bin/another", "plan"], {"api", "my-web"}),
+        (["/lib/another/__main__.py", "plan"], {"api", "my-web"}),
     ],
 )
 def test_the_parser_meets_the_projects_that_the_command_line_may_name(
