@@ -88,10 +88,7 @@ def test_edits_during_a_build_store_nothing_wrong(tmp_path: Path, go: str) -> No
 
 
 def test_a_killed_compiler_leaves_nothing_wrong(tmp_path: Path, go: str) -> None:
-    shop = Shop.make(tmp_path / "shop")
-    assert shop.release() == ""
-    shop.forget()
-    assert shop.release() == ""
+    shop = Shop.timed(tmp_path / "shop")
     expected = shop.results()
     killed: list[int] = []
 

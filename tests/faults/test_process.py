@@ -25,11 +25,7 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 @pytest.fixture
 def shop(tmp_path: Path, go: str) -> Shop:
-    made = Shop.make(tmp_path / "shop")
-    assert made.release() == ""
-    made.forget()
-    assert made.release() == ""
-    return made
+    return Shop.timed(tmp_path / "shop")
 
 
 @pytest.fixture
@@ -53,7 +49,7 @@ def interrupted(shop: Shop, chance: random.Random, expected: dict[str, str], **e
     shop.forget()
     number = chance.choice(list(CODES))
     run = shop.start(**env)
-    time.sleep(chance.random() * 1.2)
+    time.sleep(chance.random() * shop.seconds)
     if chance.random() < 0.5:
         run.send_signal(number)
     else:
@@ -142,12 +138,11 @@ def test_a_reader_that_goes_away(shop: Shop) -> None:
 
 def test_a_killed_run_is_no_trouble_for_the_next(shop: Shop) -> None:
     expected = shop.results()
-    whole = shop.seconds
 
     def trial(chance: random.Random) -> str:
         shop.forget()
         run = shop.start()
-        time.sleep(chance.random() * whole)
+        time.sleep(chance.random() * shop.seconds)
         run.kill()
         run.communicate()
         # What it had started is still at work, as it would be for a person who starts again at once.
