@@ -13,23 +13,21 @@ from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
+from goctl.config.docs import FOLDER, bring_up_to_date
 from goctl.values import from_json, to_json
 from tests.faults.campaign import Row
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs"
 DATA, PAGE = "reliability.json", "reliability.md"
 
-AREAS = ("registry", "build", "process", "config")
 #: What must hold in every trial, by area and fault.
 PROMISES = {
     ("registry", "429 storms with Retry-After of every form"): (
         "the push is complete; no request comes before the time asked for, none more than eight times"
     ),
     ("registry", "Retry-After beyond all patience"): "the push ends at once, and says so",
-    (
-        "registry",
-        "5xx with p = 0.3",
-    ): "the push is complete (99 % are asked for: a request is tried 8 times, and all may fail by chance)",
+    ("registry", "5xx with p = 0.3"): (
+        "the push is complete (99 % are asked for: a request is tried 8 times, and all may fail by chance)"
+    ),
     ("registry", "resets at a random byte of a blob"): "the push is complete; at most one piece is sent twice",
     ("registry", "done, but the answer lost"): "the push is complete, the digest right",
     ("registry", "corrupt, truncated or bomb on pull"): "the content is refused and not stored",
@@ -60,14 +58,15 @@ faults -- registry` one area, `--short` in minutes; a seed repeats a campaign's 
 
 
 def rows() -> list[Row]:
-    """What was found, in the order of the page."""
+    """What was found."""
     path = FOLDER / DATA
-    return in_order(from_json(path.read_bytes(), list[Row])) if path.exists() else []
+    return from_json(path.read_bytes(), list[Row]) if path.exists() else []
 
 
 def in_order(found: Iterable[Row]) -> list[Row]:
-    places = {place: number for number, place in enumerate(PROMISES)}
-    return sorted(found, key=lambda row: places.get((row.area, row.fault), len(places)))
+    """As the promises stand. Raises ValueError for a campaign that promises nothing."""
+    places = list(PROMISES)
+    return sorted(found, key=lambda row: places.index((row.area, row.fault)))
 
 
 def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
@@ -77,7 +76,7 @@ def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
 
 
 def page(found: Iterable[Row]) -> str:
-    """The document. Raises KeyError for a campaign that promises nothing."""
+    """The document. Raises ValueError for a campaign that promises nothing."""
     parts = [INTRO]
     for area, own in groupby(in_order(found), key=lambda row: row.area):
         lines = [f"\n## {area.capitalize()}\n", "| fault | what must hold | trials | failures | below (95 %) | seed |"]
@@ -118,14 +117,7 @@ def main(arguments: list[str]) -> int:
         lines = args.add.read_bytes().splitlines()
         found = merged(found, (from_json(line, Row) for line in lines if line.strip()))
         (FOLDER / DATA).write_bytes(b"[\n" + b",\n".join(to_json(row) for row in found) + b"\n]\n")
-    text, path = page(found), FOLDER / PAGE
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return 0
-    if args.check:
-        sys.stderr.write(f"out of date: {PAGE}; run `python -m tests.faults.reliability`\n")
-        return 1
-    path.write_text(text, encoding="utf-8", newline="\n")
-    return 0
+    return bring_up_to_date(FOLDER, {PAGE: page(found)}, "tests.faults.reliability", check=args.check)
 
 
 if __name__ == "__main__":
