@@ -50,9 +50,7 @@ def check(config: Config, root: Path, problems: Problems, folder: Path | None = 
     _image_defaults(config.image, ("image",), problems)
     for name, target in config.targets.items():
         _target(name, target, root, problems)
-        if isinstance(target.image, Image):
-            where = ("targets", name, "platforms") if target.platforms else ("platforms", "default")
-            _one_image_each(target.platforms or config.platforms.default, where, problems)
+    _images(config, problems)
     for name, registry in config.registries.items():
         check_registry(name, registry, root, folder, problems)
     _publish(config, problems)
@@ -202,6 +200,15 @@ def _platforms(texts: tuple[str, ...], where: Where, problems: Problems) -> None
         if platform in seen:
             problems.add(where, f"{seen[platform]!r} and {text!r} are the same platform", hint="remove one of them")
         seen[platform] = text
+
+
+def _images(config: Config, problems: Problems) -> None:
+    """What indexes cannot name: the platforms of each target with an image, and the default ones where any has those."""
+    named = {name: target.platforms for name, target in config.targets.items() if isinstance(target.image, Image)}
+    for name, platforms in named.items():
+        _one_image_each(platforms, ("targets", name, "platforms"), problems)
+    if not all(named.values()):
+        _one_image_each(config.platforms.default, ("platforms", "default"), problems)
 
 
 def _one_image_each(texts: tuple[str, ...], where: Where, problems: Problems) -> None:

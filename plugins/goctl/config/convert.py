@@ -84,11 +84,11 @@ def table(kind: type[msgspec.Struct], raw: Any, path: Path, problems: Problems) 
             wrong.add(key)
         else:
             values[fields[key].name] = made
-    for key, field in fields.items():
-        if key not in raw and field.required:
-            problems.add((*path, key), "is missing", expected=words(field.type), hint=f"add `{key}`")
-    needed = {key for key, field in fields.items() if field.required or key == "stamp"}
-    return None if needed & wrong or any(f.required and f.name not in values for f in fields.values()) else kind(**values)
+    required = _required(kind)
+    lacking = [key for key in required if key not in raw]
+    for key in lacking:
+        problems.add((*path, key), "is missing", expected=words(fields[key].type), hint=f"add `{key}`")
+    return None if lacking or "stamp" in wrong or not wrong.isdisjoint(required) else kind(**values)
 
 
 def tables(kind: type[msgspec.Struct], raw: Any, path: Path, problems: Problems) -> dict[str, Any]:
@@ -104,6 +104,11 @@ def tables(kind: type[msgspec.Struct], raw: Any, path: Path, problems: Problems)
 def known_fields(kind: type[msgspec.Struct]) -> dict[str, FieldInfo]:
     """The fields of a table by the names they have in the file."""
     return {field.encode_name: field for field in msgspec.structs.fields(kind)}
+
+
+@cache
+def _required(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(key for key, field in known_fields(kind).items() if field.required)
 
 
 def _field(field: FieldInfo, value: Any, path: Path, problems: Problems) -> Any:
