@@ -20,7 +20,7 @@ from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
-from goctl.menu import KINDS, Kind
+from goctl.menu import DEFAULT_TASKS, KINDS, Kind
 
 #: Scalar defaults, so that INVOKE_GOCTL_PROFILE, INVOKE_GOCTL_JOBS and the others are heard.
 DEFAULTS = {"goctl": {"profile": "", "jobs": 0, "json": False, "offline": False}}
@@ -117,7 +117,7 @@ def _collection(file: Path, profile: str) -> _Shared:
     for name, task in _tasks(file, profile).items():
         group, _, short = name.rpartition(".")
         if group:
-            groups.setdefault(group, _Shared(group)).add_task(task, name=short)
+            groups.setdefault(group, _Shared(group)).add_task(task, name=short, default=name in DEFAULT_TASKS)
         else:
             made.add_task(task, name=name)
     for inner in groups.values():
