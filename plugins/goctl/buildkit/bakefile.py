@@ -111,13 +111,11 @@ def _attestations(config: Config) -> list[Mapping[str, Value]]:
     if own.sbom:
         found.append({"type": "sbom"})
     # buildx adds a provenance by default, with which one image becomes an index, and no two builds are alike.
-    return found if own.provenance != "off" else [{"disabled": "true", "type": "provenance"}, *found]
+    return found if own.provenance != "off" else [{"disabled": True, "type": "provenance"}, *found]
 
 
 def _cache(config: Config, names: Names, text: str) -> dict[str, Value]:
-    registry = next(
-        (one.url.rstrip("/") for one in config.registries.values() if one.push and is_registry(one.url)), ""
-    )
+    registry = next((one.url.rstrip("/") for one in config.registries.values() if one.push and is_registry(one.url)), "")
     found = options(text)
     made = {name: names.fill(value.replace("{registry}", _braced(registry))) for name, value in found.items()}
     return {name: made[name] for name in sorted(made)}

@@ -97,9 +97,7 @@ def _assignments(own: Compilation) -> list[str]:
 
 
 def _secrets(recipe: Recipe) -> list[str]:
-    return [
-        f"--mount=type=secret,id={id}" + (",target=/root/.netrc" if id == "netrc" else "") for id in recipe.secrets
-    ]
+    return [f"--mount=type=secret,id={id}" + (",target=/root/.netrc" if id == "netrc" else "") for id in recipe.secrets]
 
 
 def _run(mounts: list[str], commands: list[str]) -> str:
@@ -175,9 +173,15 @@ def _install(recipe: Recipe) -> str:
             commands = [f"apk add --no-cache {packages}"]
         case "ubi":
             install = "--assumeyes --setopt=install_weak_deps=0 --setopt=tsflags=nodocs"
-            commands = [f"microdnf install {install} {packages} &&", "microdnf clean all && rm -rf /var/cache/yum /var/cache/dnf"]
+            commands = [
+                f"microdnf install {install} {packages} &&",
+                "microdnf clean all && rm -rf /var/cache/yum /var/cache/dnf",
+            ]
         case "rhel":
-            commands = [f"yum install --assumeyes --setopt=tsflags=nodocs {packages} &&", "yum clean all && rm -rf /var/cache/yum"]
+            commands = [
+                f"yum install --assumeyes --setopt=tsflags=nodocs {packages} &&",
+                "yum clean all && rm -rf /var/cache/yum",
+            ]
         case "suse":
             commands = [f"zypper --non-interactive install --no-recommends {packages} &&", "zypper clean --all"]
         case _:

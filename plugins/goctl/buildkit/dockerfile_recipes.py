@@ -177,7 +177,8 @@ def _compilation(config: Config, name: str, recipe: Recipe, compiles: list[Compi
     secret = next((variable for variable, _ in env if is_secretive(variable)), "")
     if secret:
         raise ConfigError(
-            f"{where}: {secret} would stand in the Dockerfile", hint=f"give it to the build as a secret: image.dockerfile.secrets"
+            f"{where}: {secret} would stand in the Dockerfile",
+            hint="give it to the build as a secret: image.dockerfile.secrets",
         )
     if config.go.proxy:
         env = (*env, ("GOPROXY", ",".join(config.go.proxy)))
@@ -209,15 +210,11 @@ def _sharing(found: list[Recipe]) -> list[Recipe]:
         for program in sorted({program for one in _compilations(group) for program in one.programs}):
             names.setdefault(program.file_name, program.package)
         together = [
-            recipe
-            for recipe in group
-            if all(names[program.file_name] == program.package for program in recipe.programs)
+            recipe for recipe in group if all(names[program.file_name] == program.package for program in recipe.programs)
         ]
         joined = _joined([*_compilations(together)])
         shared |= {recipe.target: joined for recipe in together if joined is not None}
-    return [
-        msgspec.structs.replace(recipe, compilation=shared.get(recipe.target, recipe.compilation)) for recipe in found
-    ]
+    return [msgspec.structs.replace(recipe, compilation=shared.get(recipe.target, recipe.compilation)) for recipe in found]
 
 
 def _compilations(group: Iterable[Recipe]) -> Iterable[Compilation]:

@@ -211,6 +211,6 @@ def expand(text: str, values: Mapping[str, str]) -> str:
 
     def put(match: re.Match[str]) -> str:
         value = values.get(match[1] or match[3])
-        return value if value else (match[2] if match[2] and ":-" in match[0] else match[0])
+        return value or (match[2] if match[2] and ":-" in match[0] else match[0])
 
     return _VARIABLE.sub(put, text)

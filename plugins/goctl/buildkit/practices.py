@@ -91,7 +91,9 @@ def _bases(dockerfile: Dockerfile) -> Iterator[Finding]:
         tag = stage.base.rpartition("/")[2].partition(":")[2]
         if tag in ("", "latest"):
             what = "latest" if tag else "no tag"
-            yield Finding(stage.line, "pinned", f"{stage.base} has {what}", "name a version, and its digest where it matters")
+            yield Finding(
+                stage.line, "pinned", f"{stage.base} has {what}", "name a version, and its digest where it matters"
+            )
 
 
 def _cache_order(dockerfile: Dockerfile) -> Iterator[Finding]:

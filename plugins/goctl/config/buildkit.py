@@ -98,7 +98,9 @@ def _target(target: Target, image: Image, where: Where, root: Path, problems: Pr
     if image.compile == "buildkit":
         if target.cgo:
             problems.add(
-                (*where, "compile"), "programs with cgo are not compiled in BuildKit", hint='take cgo out, or compile = "host"'
+                (*where, "compile"),
+                "programs with cgo are not compiled in BuildKit",
+                hint='take cgo out, or compile = "host"',
             )
         if target.engine != "embedded":
             problems.add((*where, "compile"), f"the programs are made by the engine {target.engine!r}", expected="host")

@@ -168,9 +168,7 @@ class Dockerfile(Table, frozen=True):
         Literal["", "debian", "alpine", "fedora", "ubi", "rhel", "suse"],
         _doc("Whose packages these are, where the name of the base does not say it.", examples=["debian"]),
     ] = ""
-    args: Annotated[
-        Map, _doc("Arguments of the build; templates are filled in.", examples=[{"COMMIT": "{git.sha}"}])
-    ] = {}
+    args: Annotated[Map, _doc("Arguments of the build; templates are filled in.", examples=[{"COMMIT": "{git.sha}"}])] = {}
     secrets: Annotated[
         Map,
         _doc(
@@ -423,7 +421,7 @@ class BuildKit(Table, frozen=True):
     go_image: Annotated[
         Text,
         _doc(
-            "The image with Go that `compile = \"buildkit\"` uses. Default: Docker's golang, of the version that compiles here.",
+            'The image with Go that `compile = "buildkit"` uses. Default: Docker\'s golang, of the version that compiles here.',
             examples=["golang:1.26", "registry.example.com/golang:1.26.1@sha256:..."],
         ),
     ] = ""

@@ -18,17 +18,16 @@ from goctl.buildkit import hcl
 from goctl.buildkit.bakefile import Places, bake_file, target_names
 from goctl.buildkit.context import ignore_file
 from goctl.buildkit.dockerfile import lines, text
-from goctl.buildkit.dockerfile_recipes import STATIC_CONTEXT, Recipe, Recipes, Sources, recipes
+from goctl.buildkit.dockerfile_recipes import Recipe, Recipes, Sources, recipes
 from goctl.buildkit.parsing import parse
 from goctl.buildkit.practices import PRACTICES, findings
 from goctl.config.model import Image
-from goctl.errors import ConfigError, GoctlError, Location, MovedError, Problem, StorageError
+from goctl.errors import ConfigError, Location, MovedError, Problem, StorageError
 from goctl.events import Document, Notice, Table
 from goctl.golang.graph import decode_graph
 from goctl.golang.modfiles import local_replacements, used_modules, work_file
 from goctl.plan.facts import Facts
 from goctl.plan.make import listing_key, make
-from goctl.plan.model import Plan
 from goctl.release import gather
 from goctl.system.files import inside, write_atomic
 from goctl.values import to_json

@@ -137,9 +137,7 @@ def _go(crew: Crew, chosen: Mapping[str, Chosen], *, lenient: bool = False) -> d
     return found
 
 
-def _ask(
-    unit: Session, users: Iterable[Session], wanted: Mapping[ListingKey, tuple[str, ...]], *, lenient: bool
-) -> _Go:
+def _ask(unit: Session, users: Iterable[Session], wanted: Mapping[ListingKey, tuple[str, ...]], *, lenient: bool) -> _Go:
     """With `lenient`, a toolchain that is not there and modules that do not load are no errors."""
     if not wanted:
         return _Go(listings={})
