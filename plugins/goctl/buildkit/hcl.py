@@ -36,11 +36,17 @@ def to_json(file: BakeFile) -> bytes:
     return json.dumps(_literals(file), indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
+def _in_json(text: str) -> str:
+    """A string of JSON. hcl does not see a doubled sign in a text that has a carriage return before it: that is given as an
+    expression of its own."""
+    return literal(text).replace("\r", '${"\\r"}')
+
+
 def _literals(value: Value | BakeFile) -> object:
     if isinstance(value, str):
-        return literal(value)
+        return _in_json(value)
     if isinstance(value, Mapping):
-        return {literal(key): _literals(one) for key, one in value.items()}
+        return {_in_json(key): _literals(one) for key, one in value.items()}
     return [_literals(one) for one in value] if isinstance(value, Sequence) else value
 
 

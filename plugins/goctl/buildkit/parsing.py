@@ -144,7 +144,7 @@ class _Reader:
 
     def _logical(self) -> str:
         """The next line with those that continue it; comments and empty lines among these are left out."""
-        parts = []
+        parts: list[str] = []
         while self._at < len(self._lines):
             line = self._lines[self._at]
             self._at += 1

@@ -204,8 +204,8 @@ class Image(ImageDefaults, frozen=True):
     compile: Annotated[
         Literal["host", "buildkit"],
         _doc(
-            "Where the programs in the target's Dockerfile come from: `host` (those in dist/, compiled before) or `buildkit` "
-            "(compiled in a stage of it, with the same flags)."
+            "Where the programs in the target's Dockerfile come from: `host` (those in dist/, compiled before) or "
+            "`buildkit` (compiled in a stage of it, with the same flags)."
         ),
     ] = "host"
     dockerfile: Annotated[Dockerfile, _doc("The target's Dockerfile.", examples=[{"packages": ["tzdata"]}])] = Dockerfile()
@@ -421,7 +421,8 @@ class BuildKit(Table, frozen=True):
     go_image: Annotated[
         Text,
         _doc(
-            'The image with Go that `compile = "buildkit"` uses. Default: Docker\'s golang, of the version that compiles here.',
+            "The image with Go that compiles where it is done in BuildKit. Default: Docker's golang, of the version that "
+            "compiles here.",
             examples=["golang:1.26", "registry.example.com/golang:1.26.1@sha256:..."],
         ),
     ] = ""

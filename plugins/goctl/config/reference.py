@@ -22,7 +22,8 @@ Every setting can be given in `[profiles.NAME]` too, and is used with `--profile
 Templates: `{version}`, `{git.sha}`, `{git.short}`, `{git.branch}`, `{date}` (the commit's), `{project}`, `{target}`,
 `{platform}`, its parts `{os}`, `{arch}` and `{variant}` (empty, or what follows the architecture: `v7` for linux/arm/v7),
 and `{env.NAME}`; `{{` and `}}` stand for braces. They are filled in in `ldflags`, `image.env`, `image.labels`,
-`image.annotations`, `image.repository`, `image.dockerfile.args`, `publish.tags`, and the archives' `name`, `folder` and `checksums`.
+`image.annotations`, `image.repository`, `image.dockerfile.args`, `publish.tags`, and the archives' `name`, `folder` and
+`checksums`.
 """
 
 

@@ -253,14 +253,12 @@ def _check_included(session: Session, names: Mapping[str, str]) -> None:
             place = session.loaded.place("buildkit", "include")
             problems.append(Problem(f"{path} cannot be read: {error}", place, hint="mend it, or take it out"))
             continue
-        for name in sorted(set(declared) & set(names.values())):
-            problems.append(
-                Problem(
-                    f"the target {name!r} is goctl's too",
-                    Location(path, declared[name]),
-                    hint="give one of them another name",
-                )
+        problems += [
+            Problem(
+                f"the target {name!r} is goctl's too", Location(path, declared[name]), hint="give one of them another name"
             )
+            for name in sorted(set(declared) & set(names.values()))
+        ]
     if problems:
         raise ConfigError(problems)
 
