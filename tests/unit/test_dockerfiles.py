@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -22,6 +23,7 @@ from goctl.plan.model import Settings
 from goctl.values import Platform
 
 GOLDEN = Path(__file__).parent / "golden" / "dockerfiles"
+Compile = Literal["host", "buildkit"]
 PLATFORMS = tuple(Platform.parse(name) for name in ("linux/amd64", "linux/arm64", "linux/arm/v7"))
 SOURCES = Sources(
     module="services",
@@ -37,7 +39,7 @@ SOURCES = Sources(
 FACTS = Facts(git=Git("a" * 40, "aaaaaaa", "main", "v1.0", 1_700_000_000, dirty=False), version="1.0")
 
 
-def configuration(compile_: str) -> Config:
+def configuration(compile_: Compile) -> Config:
     return Config(
         project=Project(name="shop"),
         targets={
@@ -47,7 +49,7 @@ def configuration(compile_: str) -> Config:
                 stamp="label",
                 image=Image(
                     repository="shop/api",
-                    compile=compile_,  # type: ignore[arg-type]
+                    compile=compile_,
                     base="registry.example.com/debian:12",
                     assets={"web/$dist [1]": "/srv/www"},
                     env={"A": 'a $HOME "b" \\'},
@@ -61,7 +63,7 @@ def configuration(compile_: str) -> Config:
             ),
             "worker": Target(
                 packages=("./cmd/worker",), ldflags=("-s",), image=Image(repository="shop/worker", compile=compile_)
-            ),  # type: ignore[arg-type]
+            ),
         },
         registries={"corp": Registry(url="registry.example.com:5000/acme")},
         buildkit=BuildKit(
@@ -84,7 +86,7 @@ def golden(name: str, content: str) -> None:
 
 
 @pytest.mark.parametrize("compile_", ["host", "buildkit"])
-def test_the_files_are_those_of_before(compile_: str) -> None:
+def test_the_files_are_those_of_before(compile_: Compile) -> None:
     found, document = made(configuration(compile_))
     for name, recipe in found.items():
         golden(f"{compile_}-{name}.Dockerfile", text(recipe))
@@ -99,7 +101,8 @@ def test_each_practice_of_a_line_has_words() -> None:
 
 
 def test_what_goctl_writes_follows_its_own_practices() -> None:
-    for compile_ in ("host", "buildkit"):
+    both: tuple[Compile, ...] = ("host", "buildkit")
+    for compile_ in both:
         for recipe in made(configuration(compile_))[0].values():
             found = findings(parse(text(recipe)), ignore=True)
             # Its static base is a named context, which has no tag, and brings a nonroot user.
