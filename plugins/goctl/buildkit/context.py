@@ -28,7 +28,9 @@ def ignore_file(recipe: Recipe) -> str:
     else:
         lines += [f"!{_literal(file)}" for file in own.sources.module_files]
         lines += [f"!{pattern}" for pattern in _sources(own)]
-        lines += _NEVER if own.files is None else ()
+        if own.files is None:
+            # What is made lies below the folder of the programs: it would be another context after every build.
+            lines += [*_NEVER, _literal(posixpath.dirname(recipe.dist))]
         lines.append("**/*_test.go")
     return "\n".join(lines) + "\n"
 
