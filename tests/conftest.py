@@ -2,6 +2,7 @@
 
 GOCTL_TEST_REGISTRY=HOST:PORT   a distribution registry that takes pushes
 GOCTL_TEST_DOCKER=1             the Docker engine that `docker` reaches may be used
+GOCTL_TEST_BUILDERS=NAME,...    builders of buildx that may be used
 GOCTL_REQUIRE=registry,docker,skopeo,crane,conformance,wine     expected to be there: a test that lacks one fails, as does
                                 a run in which an integration test was skipped for want of anything but wine
 """
@@ -87,6 +88,24 @@ def docker_engine() -> str:
     if os.environ.get("GOCTL_TEST_DOCKER") != "1" or command is None:
         _absent("docker", "set GOCTL_TEST_DOCKER=1 where `docker` reaches an engine")
     return command or ""
+
+
+@pytest.fixture(scope="session")
+def buildx() -> str:
+    """The path of a `docker` command that has buildx; what needs no engine can be asked of it."""
+    command = shutil.which("docker")
+    if command is None or subprocess.run([command, "buildx", "version"], capture_output=True).returncode:
+        _absent("buildx", "install docker's buildx")
+    return command or ""
+
+
+@pytest.fixture(scope="session")
+def builder() -> str:
+    """The name of a builder that may be used."""
+    name = os.environ.get("GOCTL_TEST_BUILDER", "")
+    if not name:
+        _absent("builder", "set GOCTL_TEST_BUILDER to the name of a builder")
+    return name
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,10 @@ class Kind(NamedTuple):
     positional: tuple[str, ...] = ()
 
 
+#: What a group does when it is called by its own name.
+DEFAULT_TASKS = ("dockerfile.write",)
+
+
 _SELECT = "what to do: project:target@platform with globs; may be repeated"
 _COMMON = {"profile": "use the settings of [profiles.NAME]", "json": "one event a line, as JSON"}
 _SELECTING = {"select": _SELECT, **_COMMON}
@@ -73,6 +77,29 @@ KINDS = {
     **{
         name: Kind(words, _options(check=False, **_PLAIN), {"check": _CHECK, **_COMMON}) for name, words in _CHECKING.items()
     },
+    "bake": Kind(
+        "write a bake file, and the Dockerfiles it names, for `docker buildx bake`",
+        _options(select=None, format="json", output="", check=False, **_PLAIN),
+        {
+            "format": "json or hcl",
+            "output": "the file to write (default: dist/docker-bake.json), or - to show it",
+            "check": _CHECK,
+            **_SELECTING,
+        },
+        ("select",),
+    ),
+    "dockerfile.write": Kind(
+        "write the Dockerfile of every target, and the list of files that it needs",
+        _options(select=None, explain=False, **_PLAIN),
+        {"explain": "show each line with the practice behind it, and write nothing", **_SELECTING},
+        ("select",),
+    ),
+    "dockerfile.check": Kind(
+        "say what a Dockerfile does against the practices that goctl's own follow",
+        _options(file=Parameter.empty, **_PLAIN),
+        {"file": "the Dockerfile", **_COMMON},
+        positional=("file",),
+    ),
     "plan": Kind(
         "print the plan: steps, keys, inputs, what will be skipped and why",
         _options(select=None, since="", **_PLAIN),

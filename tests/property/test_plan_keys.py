@@ -109,6 +109,7 @@ CONFIG: dict[type, dict[str, Change]] = {
         "registries": ({"two": Registry(url="localhost/two", plain_http=True, retries=1, ca="x")}, NOTHING),
         "publish": (model.Publish(tags=("{version}", "x")), NOTHING),
         "release": (model.Release(stages=("build",), dist="out"), NOTHING),
+        "buildkit": (model.BuildKit(sbom=True, cache_to=("type=inline",)), NOTHING),
         "engines": ({"x": {"a": 1}}, NOTHING),
         "profiles": ({"x": {"project": {"name": "a"}}}, NOTHING),
     },
@@ -164,6 +165,8 @@ CONFIG: dict[type, dict[str, Change]] = {
         "assets": ({"web": "/www"}, {"image api"}),
         "entrypoint": (("/x",), {"image api"}),
         "command": (("--help",), {"image api"}),
+        "compile": ("buildkit", NOTHING),  # what follows stands in bake files and Dockerfiles alone
+        "dockerfile": (model.Dockerfile(packages=("tzdata",)), NOTHING),
     },
 }
 

@@ -27,12 +27,14 @@ MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "ven
 LOOKS = {"manifest.create", "manifest.inspect", "tags.list", "tags.delete", "referrer.attach", "referrer.list"}
 REGISTRY = {f"registry.{name}" for name in ("login", "logout", "copy", "retag")}
 CHORE_NAMES = MODULES | LOOKS | REGISTRY | {"generate", "go.env", "base.update", "base.status", "clean"}
-ALL = STAGES | QUESTIONS | CHORE_NAMES | {"merge"}
+BAKING = {"bake", "dockerfile.write", "dockerfile.check"}
+ALL = STAGES | QUESTIONS | CHORE_NAMES | BAKING | {"merge"}
 #: How each is called with nothing but its name and what it must be given.
 _REGISTRY = ("--registry", "registry.example.com")
 GIVEN = {
     "explain": ("api",),
     "mod.why": ("fmt",),
+    "dockerfile.check": ("Dockerfile",),
     "registry.login": (*_REGISTRY, "--username", "me"),
     "registry.logout": _REGISTRY,
     "registry.copy": ("127.0.0.1:9/a:1", "127.0.0.1:9/b"),
@@ -125,6 +127,9 @@ _OPTIONS = {
     "tags.delete": {"repository", "keep", "older", "protect"},
     "referrer.attach": {"reference", "file", "artifact-type", "media-type", "annotation"},
     "referrer.list": {"reference", "artifact-type"},
+    "bake": {"select", "format", "output", "check"},
+    "dockerfile.write": {"select", "explain"},
+    "dockerfile.check": {"file"},
 }
 
 
@@ -151,6 +156,7 @@ def test_every_task_has_something_that_does_it() -> None:
     assert set(commands.STAGES) == STAGES
     assert set(commands.QUESTIONS) | {"doctor"} == QUESTIONS
     assert set(CHORES) == CHORE_NAMES
+    assert set(commands.BAKING) == BAKING
 
 
 @pytest.mark.parametrize("name", sorted(ALL))

@@ -14,7 +14,7 @@ import msgspec
 from goctl.config.convert import known_fields, words
 from goctl.config.lines import index
 from goctl.config.members import inherited
-from goctl.config.model import Archives, Go, ImageDefaults, Platforms, Project, Publish, Release, Workspace
+from goctl.config.model import Archives, BuildKit, Go, ImageDefaults, Platforms, Project, Publish, Release, Workspace
 from goctl.errors import Location
 
 #: The tables whose settings every target has in a table of its own, but for those it gives there.
@@ -29,6 +29,7 @@ FIXED: dict[str, type[msgspec.Struct]] = {
     "archive": Archives,
     "publish": Publish,
     "release": Release,
+    "buildkit": BuildKit,
 }
 
 

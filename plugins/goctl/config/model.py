@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-Stage = Literal["mod", "generate", "build", "image", "archive", "push"]
-STAGES: tuple[Stage, ...] = ("mod", "generate", "build", "image", "archive", "push")
+Stage = Literal["mod", "generate", "build", "image", "archive", "bake", "push"]
+STAGES: tuple[Stage, ...] = ("mod", "generate", "build", "image", "archive", "bake", "push")
 
 Text = str
 Strings = tuple[str, ...]
@@ -152,6 +152,33 @@ class ImageDefaults(Table, frozen=True):
     annotations: Annotated[Map, _doc("Annotations of the manifests and the index; templates as for labels.")] = {}
 
 
+class Dockerfile(Table, frozen=True):
+    """What goes into the Dockerfile that `invoke bake` and `invoke dockerfile` write for a target, or one that is there
+    already. `invoke release` assembles images without any.
+    """
+
+    path: Annotated[
+        Text, _doc("A Dockerfile of the project's own, to be named by the bake file in place of one that is written.")
+    ] = ""
+    packages: Annotated[
+        Strings,
+        _doc("Packages of the base's distribution to install.", examples=[["ca-certificates", "tzdata"]]),
+    ] = ()
+    distribution: Annotated[
+        Literal["", "debian", "alpine", "fedora", "ubi", "rhel", "suse"],
+        _doc("Whose packages these are, where the name of the base does not say it.", examples=["debian"]),
+    ] = ""
+    args: Annotated[Map, _doc("Arguments of the build; templates are filled in.", examples=[{"COMMIT": "{git.sha}"}])] = {}
+    secrets: Annotated[
+        Map,
+        _doc(
+            "Secrets of the build: id = `env:NAME` or `file:PATH`. They are mounted while modules are fetched and packages "
+            "installed, `netrc` at /root/.netrc, others at /run/secrets/ID; no layer holds them.",
+            examples=[{"netrc": "file:ci/netrc", "token": "env:TOKEN"}],
+        ),
+    ] = {}
+
+
 class Image(ImageDefaults, frozen=True):
     """One target's image."""
 
@@ -174,6 +201,14 @@ class Image(ImageDefaults, frozen=True):
         ),
     ] = None
     command: Annotated[Strings, _doc("Default arguments.", examples=[["--help"]])] = ()
+    compile: Annotated[
+        Literal["host", "buildkit"],
+        _doc(
+            "Where the programs in the target's Dockerfile come from: `host` (those in dist/, compiled before) or "
+            "`buildkit` (compiled in a stage of it, with the same flags)."
+        ),
+    ] = "host"
+    dockerfile: Annotated[Dockerfile, _doc("The target's Dockerfile.", examples=[{"packages": ["tzdata"]}])] = Dockerfile()
 
 
 Format = Literal["tar.gz", "tar.zst", "zip"]
@@ -354,6 +389,45 @@ class Release(Table, frozen=True):
     dist: Annotated[Text, _doc("Where programs are left, by target and platform, and archives.")] = "dist"
 
 
+# What bake files say: settings of `invoke bake` and `invoke dockerfile`.
+class BuildKit(Table, frozen=True):
+    """What bake files hold besides the targets' own settings. Texts of cache-to and cache-from may hold `{registry}`, the
+    address of the first registry that images are pushed to, besides templates.
+    """
+
+    cache_to: Annotated[
+        Strings,
+        _doc(
+            "Where BuildKit leaves its cache: options as `docker buildx build --cache-to` takes them.",
+            examples=[["type=registry,ref={registry}/cache:{target},mode=max"]],
+        ),
+    ] = ()
+    cache_from: Annotated[
+        Strings,
+        _doc("Where BuildKit takes cache from.", examples=[["type=registry,ref={registry}/cache:{target}"]]),
+    ] = ()
+    include: Annotated[
+        Strings,
+        _doc(
+            "Bake files of the project's own, used beside the one that is written; no target of theirs may have the name of "
+            "one of goctl's.",
+            examples=[["docker-bake.hcl"]],
+        ),
+    ] = ()
+    provenance: Annotated[
+        Literal["off", "min", "max"], _doc("The provenance attestation that BuildKit makes, and how much it tells.")
+    ] = "off"
+    sbom: Annotated[bool, _doc("Whether BuildKit makes an SBOM of each image.")] = False
+    go_image: Annotated[
+        Text,
+        _doc(
+            "The image with Go that compiles where it is done in BuildKit. Default: Docker's golang, of the version that "
+            "compiles here.",
+            examples=["golang:1.26", "registry.example.com/golang:1.26.1@sha256:..."],
+        ),
+    ] = ""
+
+
 class Config(Table, frozen=True):
     """The whole file."""
 
@@ -368,5 +442,6 @@ class Config(Table, frozen=True):
     registries: dict[str, Registry] = {}
     publish: Publish = Publish()
     release: Release = Release()
+    buildkit: BuildKit = BuildKit()
     engines: Annotated[dict[str, dict[str, Any]], _doc("Settings of engines that installed packages bring.")] = {}
     profiles: Annotated[dict[str, dict[str, Any]], _doc("Settings that replace others when `--profile NAME` is given.")] = {}

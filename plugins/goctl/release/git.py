@@ -25,6 +25,7 @@ def wanted_names(config: Config) -> frozenset[str]:
         if isinstance(target.image, Image):
             image = target.image
             texts += [image.repository, *image.env.values(), *image.labels.values(), *image.annotations.values()]
+            texts += image.dockerfile.args.values()
         if isinstance(target.archive, ArchiveDefaults):
             texts += [target.archive.name, target.archive.folder, config.archive.checksums]
         if target.stamp != "none":

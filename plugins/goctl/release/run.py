@@ -34,6 +34,7 @@ DEPENDS = {
     "build": ("mod", "generate", "build"),
     "image": ("mod", "generate", "build", "image"),
     "archive": ("mod", "generate", "build", "archive"),
+    "bake": ("mod", "generate", "bake"),
     "push": ("mod", "generate", "build", "image", "push"),
 }
 
@@ -152,6 +153,7 @@ def release(crew: Crew, request: Request) -> None:
                 made = asked_for(crew, plan(crew, building), stages)
                 counter(RunStarted(request.task, made.project, len(made.steps)))
                 _walk(crew, made, building)
+            _bake(crew, own, stages)
         if counter.done:
             crew.first.prune()
 
@@ -201,6 +203,17 @@ def merge(crew: Crew, folders: Sequence[str]) -> None:
     crew.listen(counter)
     with _finishing(counter, started), crew.first.lock():
         shards.merge(crew, folders)
+
+
+def _bake(crew: Crew, chosen: Mapping[str, Chosen], stages: Stages) -> None:
+    """Bake files, after the programs that their images may be made of."""
+    baking = [project for project in chosen if "bake" in stages[project]]
+    if not baking:
+        return
+    from goctl.release.bake import write_stage
+
+    for project in baking:
+        write_stage(crew, project, chosen[project])
 
 
 def _kept(step: ImageStep, image: Image) -> None:

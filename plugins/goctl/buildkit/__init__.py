@@ -1,0 +1,1 @@
+"""Bake files and Dockerfiles: made from the plan as text, and read."""
