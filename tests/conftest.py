@@ -2,8 +2,8 @@
 
 GOCTL_TEST_REGISTRY=HOST:PORT   a distribution registry that takes pushes
 GOCTL_TEST_DOCKER=1             the Docker engine that `docker` reaches may be used
-GOCTL_REQUIRE=registry,docker,skopeo,crane,wine     expected to be there: a test that lacks one fails, and so does a run in
-                                                    which an integration test was skipped for want of anything but wine
+GOCTL_REQUIRE=registry,docker,buildx,skopeo,crane,wine  expected to be there: a test that lacks one fails, and so does a run
+                                                        in which an integration test was skipped for want of anything but wine
 """
 
 from __future__ import annotations
@@ -86,6 +86,15 @@ def docker_engine() -> str:
     command = shutil.which("docker")
     if os.environ.get("GOCTL_TEST_DOCKER") != "1" or command is None:
         _absent("docker", "set GOCTL_TEST_DOCKER=1 where `docker` reaches an engine")
+    return command or ""
+
+
+@pytest.fixture(scope="session")
+def buildx() -> str:
+    """The path of a `docker` command that has buildx; what needs no engine can be asked of it."""
+    command = shutil.which("docker")
+    if command is None or subprocess.run([command, "buildx", "version"], capture_output=True).returncode:
+        _absent("buildx", "install docker's buildx")
     return command or ""
 
 

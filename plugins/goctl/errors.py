@@ -14,6 +14,7 @@ reader can each show them in their own way. Secrets never enter either of them.
     ├── RegistryError     8   a registry refused, or could not be reached
     ├── ExtensionError    9   an engine or a destination that cannot be used
     ├── StorageError     10   a disk that is full, read-only or not ours
+    ├── BuilderError     13   Docker's command, a builder of buildx, or a build that it refused
     └── Interrupted     130   Ctrl-C (143: SIGTERM)
 
 Exit code 2 is left alone: shells and argument parsers use it for themselves.
@@ -157,6 +158,12 @@ class ExtensionError(GoctlError):
 
 class StorageError(GoctlError):
     exit_code = 10
+
+
+class BuilderError(GoctlError):
+    """Docker's command or a builder said no, is not there, or cannot do what is asked of it."""
+
+    exit_code = 13
 
 
 class Interrupted(GoctlError):

@@ -24,7 +24,8 @@ QUESTIONS = {"plan", "explain", "affected", "config", "doctor"}
 MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "vendor", "why", "outdated")}
 LOOKS = {"manifest.create", "manifest.inspect", "tags.list", "tags.delete", "referrer.attach", "referrer.list"}
 REGISTRY = {f"registry.{name}" for name in ("login", "logout", "copy", "retag")}
-CHORE_NAMES = MODULES | LOOKS | REGISTRY | {"go.env", "base.update", "base.status", "clean"}
+BUILDERS = {f"builder.{name}" for name in ("create", "inspect", "use", "remove", "prune", "usage")}
+CHORE_NAMES = MODULES | LOOKS | REGISTRY | BUILDERS | {"go.env", "base.update", "base.status", "clean"}
 ALL = STAGES | QUESTIONS | CHORE_NAMES | {"merge"}
 #: How each is called with nothing but its name and what it must be given.
 _REGISTRY = ("--registry", "registry.example.com")
@@ -123,6 +124,12 @@ _OPTIONS = {
     "tags.delete": {"repository", "keep", "older", "protect"},
     "referrer.attach": {"reference", "file", "artifact-type", "media-type", "annotation"},
     "referrer.list": {"reference", "artifact-type"},
+    "builder.create": {"replace", "force"},
+    "builder.inspect": {"name", "bootstrap"},
+    "builder.use": {"name"},
+    "builder.remove": {"name", "keep-cache", "force"},
+    "builder.usage": {"name", "older"},
+    "builder.prune": {"name", "older", "keep", "everything", "force"},
 }
 
 

@@ -354,6 +354,65 @@ class Release(Table, frozen=True):
     dist: Annotated[Text, _doc("Where programs are left, by target and platform, and archives.")] = "dist"
 
 
+Driver = Literal["docker", "docker-container", "remote", "kubernetes"]
+
+
+class BuildNode(Table, frozen=True):
+    """One machine of a builder."""
+
+    endpoint: Annotated[
+        Text,
+        _doc(
+            "Where it is. For `docker-container` the address of a Docker engine, or a context's name; for `remote` that of "
+            "a buildkitd. Default: the engine or cluster that is used anyhow.",
+            examples=["tcp://arm.example.com:1234"],
+        ),
+    ] = ""
+    name: Annotated[Text, _doc("Its name. Default: the builder's, and a number.", examples=["arm"])] = ""
+    platforms: Annotated[
+        Strings, _doc("What is built there rather than on another machine.", examples=[["linux/arm64"]])
+    ] = ()
+    options: Annotated[
+        Map, _doc("Options of the driver, for this machine alone.", examples=[{"cacert": "/etc/ssl/buildkit.pem"}])
+    ] = {}
+
+
+class BuildKit(Table, frozen=True):
+    """The builder of Docker's buildx: `invoke builder.create` makes it as it stands here. Its buildkitd knows the
+    registries of this file: mirrors, certificates, plain http.
+    """
+
+    builder: Annotated[
+        Text, _doc("The builder's name. Empty for the one that `docker buildx use` chose.", examples=["shop"])
+    ] = "goctl"
+    driver: Annotated[
+        Driver,
+        _doc(
+            "Where it runs: `docker` (in Docker's engine; one platform at a time in older ones, and less of everything), "
+            "`docker-container`, `remote` (a buildkitd that is there already) or `kubernetes`."
+        ),
+    ] = "docker-container"
+    nodes: Annotated[
+        tuple[BuildNode, ...],
+        _doc(
+            "Its machines. Default: one, where Docker is.",
+            examples=[[{"endpoint": "tcp://arm.example.com:1234", "platforms": ["linux/arm64"]}]],
+        ),
+    ] = ()
+    options: Annotated[Map, _doc("Options of the driver, for every machine.", examples=[{"network": "host"}])] = {}
+    platforms_emulated: Annotated[
+        bool,
+        _doc(
+            "Whether a platform that is no machine's own may be built by emulation. Before a build it is seen to that the "
+            "emulators are there."
+        ),
+    ] = True
+    memory: Annotated[Text, _doc("What each machine's buildkitd may use.", examples=["4GiB"])] = ""
+    cpus: Annotated[int, _doc("Processors that it may use; 0 for all.", ge=0, le=4096)] = 0
+    parallelism: Annotated[int, _doc("Build steps at once on one machine; 0 for no limit.", ge=0, le=4096)] = 0
+    cache_size: Annotated[Text, _doc("What its cache may come to.", examples=["20GiB"])] = ""
+
+
 class Config(Table, frozen=True):
     """The whole file."""
 
@@ -368,5 +427,6 @@ class Config(Table, frozen=True):
     registries: dict[str, Registry] = {}
     publish: Publish = Publish()
     release: Release = Release()
+    buildkit: BuildKit = BuildKit()
     engines: Annotated[dict[str, dict[str, Any]], _doc("Settings of engines that installed packages bring.")] = {}
     profiles: Annotated[dict[str, dict[str, Any]], _doc("Settings that replace others when `--profile NAME` is given.")] = {}

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from goctl.config.convert import known_fields, words
-from goctl.config.model import Config, Image, ImageDefaults, Login, Platforms, PlatformSettings, Registry, Target
+from goctl.config.model import BuildNode, Config, Image, ImageDefaults, Login, Platforms, PlatformSettings, Registry, Target
 from goctl.values import to_json
 
 _HEAD = """# Settings of goctl.toml
@@ -16,7 +16,7 @@ _HEAD = """# Settings of goctl.toml
 Made by `python -m goctl.config.docs` from the fields that goctl itself reads; not to be edited by hand.
 
 Every setting can be given in `[profiles.NAME]` too, and is used with `--profile NAME`. Those of `[project]`, `[go]`,
-`platforms.default`, `[image]`, `[archive]`, `[publish]` and `[release]` can come from the environment:
+`platforms.default`, `[image]`, `[archive]`, `[publish]`, `[release]` and `[buildkit]` can come from the environment:
 `GOCTL_PROJECT_VERSION`, `GOCTL_PUBLISH_TO=corp,hub`. `invoke config` shows each value and where it came from.
 
 Templates: `{version}`, `{git.sha}`, `{git.short}`, `{git.branch}`, `{date}` (the commit's), `{project}`, `{target}`,
@@ -37,6 +37,7 @@ def reference() -> str:
                 parts.append(_section('[platforms."OS/ARCHITECTURE"]', PlatformSettings))
     parts.append(_section("[targets.NAME]", Target))
     parts.append(_section("[targets.NAME.image]", Image, beyond=ImageDefaults))
+    parts.append(_section("[[buildkit.nodes]]", BuildNode))
     parts.append(_section("[registries.NAME]", Registry))
     parts.append(_section("[registries.NAME.credentials]", Login))
     parts.append(_tail())

@@ -1,0 +1,1 @@
+"""BuildKit by way of Docker's buildx: its builders, what can be asked of them, and builds."""
