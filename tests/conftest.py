@@ -2,8 +2,8 @@
 
 GOCTL_TEST_REGISTRY=HOST:PORT   a distribution registry that takes pushes
 GOCTL_TEST_DOCKER=1             the Docker engine that `docker` reaches may be used
-GOCTL_REQUIRE=registry,docker,buildx,skopeo,crane,wine  expected to be there: a test that lacks one fails, and so does a run
-                                                        in which an integration test was skipped for want of anything but wine
+GOCTL_REQUIRE=registry,docker,buildx,skopeo,crane,wine  expected to be there: a test that lacks one fails, and so does a
+                                                run in which an integration test was skipped for want of anything but wine
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ KINDS = {
     "builder.usage": Kind(
         "show what a builder's cache holds",
         _options(name="", older="", **_PLAIN),
-        {"older": "only what was not used for this long: 12h, 30d, 8w", **_BUILDER},
+        {"older": "only what was not used for about this long: 12h, 30d, 8w", **_BUILDER},
     ),
     "builder.prune": Kind(
         "remove from a builder's cache by age and size",

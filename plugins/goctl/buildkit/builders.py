@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,13 +68,27 @@ def remove(builder: Builder, *, keep_cache: bool = False) -> None:
     forget(builder)
 
 
+_UNITS: Final = {
+    "second": 1,
+    "minute": 60,
+    "hour": 3600,
+    "day": 86400,
+    "week": 7 * 86400,
+    "month": 30 * 86400,
+    "year": 365 * 86400,
+}
+
+
 class Entry(msgspec.Struct, frozen=True, rename="pascal"):
-    """A piece of a builder's cache, as `docker buildx du --format json` tells of it."""
+    """A piece of a builder's cache, as `docker buildx du --format json` tells of it.
+
+    When it was used is told in words alone (`2 hours ago`; docker/go-units, HumanDuration): an age is about right.
+    """
 
     type: str = ""
     size: str = "0B"
     reclaimable: bool = False
-    shared: bool = False
+    last_used_at: str = ""
 
     @property
     def bytes(self) -> int:
@@ -81,6 +96,14 @@ class Entry(msgspec.Struct, frozen=True, rename="pascal"):
             return ByteSize.parse(self.size)
         except ValueError:
             return 0
+
+    @property
+    def age(self) -> int:
+        """Seconds since it was used, roughly; 0 where that is not known."""
+        match = re.match(r"(?:Less than |About )?(an?|\d+) ([a-z]+?)s? ago", self.last_used_at)
+        if match is None:
+            return 0
+        return (int(match[1]) if match[1].isdigit() else 1) * _UNITS.get(match[2], 0)
 
 
 class Usage(msgspec.Struct, frozen=True, rename="kebab"):
@@ -92,16 +115,14 @@ class Usage(msgspec.Struct, frozen=True, rename="kebab"):
     reclaimable: int
 
 
-def usage(name: str, *, older: str = "") -> tuple[Usage, ...]:
-    """What a builder's cache holds, by kind, the largest first; with `older`, of what was not used for that long (`48h`).
+def usage(name: str, *, older: int = 0) -> tuple[Usage, ...]:
+    """What a builder's cache holds, by kind, the largest first; with `older`, of what was not used for about that many
+    seconds. (`du` takes a filter for that, and BuildKit heeds it only when it prunes.)
 
     Raises BuilderError.
     """
-    text = told(
-        ["buildx", "du", "--format", "json", *_builder(name), *_until(older)],
-        doing=f"see what builder {name or '(current)'} holds",
-    )
-    return summed(lines_of(text, Entry))
+    text = told(["buildx", "du", "--format", "json", *_builder(name)], doing=f"see what builder {name or '(current)'} holds")
+    return summed([entry for entry in lines_of(text, Entry) if entry.age >= older])
 
 
 def summed(entries: Sequence[Entry]) -> tuple[Usage, ...]:
@@ -116,8 +137,8 @@ def summed(entries: Sequence[Entry]) -> tuple[Usage, ...]:
     return tuple(sorted(rows, key=lambda row: (-row.size, row.kind)))
 
 
-def prune(name: str, *, older: str = "", keep: int | None = None, everything: bool = False) -> int:
-    """Removes what a builder's cache holds beyond a size in bytes, or did not use for long; the bytes that it is less.
+def prune(name: str, *, older: int = 0, keep: int | None = None, everything: bool = False) -> int:
+    """Removes what a builder's cache holds beyond `keep` bytes, or was not used for `older` seconds; the bytes it is less.
 
     Raises BuilderError.
     """
@@ -139,5 +160,5 @@ def _named(name: str) -> list[str]:
     return ["--", name] if name else []
 
 
-def _until(older: str) -> list[str]:
-    return ["--filter", f"until={older}"] if older else []
+def _until(older: int) -> list[str]:
+    return ["--filter", f"until={older}s"] if older else []

@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 #: Seconds for an answer. Builders that are far away are asked within buildx's own 20 seconds.
 PATIENCE: Final = 60.0
+#: The first buildx with everything that is used here: `du --format` came last.
+OLDEST_BUILDX: Final = "0.28"
 NO_DOCKER: Final = 'install Docker\'s command with buildx; `engine = "embedded"` needs none'
 
 
@@ -55,6 +57,8 @@ def said(done: Completed) -> str:
 
 def hint(errors: str) -> str:
     """What to do about an error that the docker command makes for itself; empty for others."""
+    if "unknown flag" in errors:
+        return f"install a newer buildx: {OLDEST_BUILDX} has all that is asked for here"
     if "driver not running" in errors:
         return "start the builder: `invoke builder.inspect --bootstrap`"
     if "is not a docker command" in errors or "unknown command: docker buildx" in errors:

@@ -159,9 +159,8 @@ def prune(session: Session, *, dry: bool, name: str, older: str, keep: str, ever
     _say(session, f"removed {ByteSize(freed)} from the cache of builder {found.name}")
 
 
-def _age(older: str) -> str:
-    """A span as buildx reads it, who knows no days. Raises ConfigError."""
-    return f"{span(older)}s" if older else ""
+def _age(older: str) -> int:
+    return span(older) if older else 0
 
 
 def _size(keep: str) -> int | None:

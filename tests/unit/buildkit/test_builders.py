@@ -249,6 +249,15 @@ def test_usage_is_summed_by_kind() -> None:
     assert builders.Entry(size="odd").bytes == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "seconds"),
+    [("Less than a second ago", 1), ("12 seconds ago", 12), ("About a minute ago", 60), ("About an hour ago", 3600),
+     ("2 hours ago", 7200), ("3 weeks ago", 21 * 86400), ("2 years ago", 730 * 86400), ("", 0), ("once", 0)],
+)  # fmt: skip
+def test_an_age_is_read_from_words(words: str, seconds: int) -> None:
+    assert builders.Entry(last_used_at=words).age == seconds
+
+
 def test_what_goctl_made_is_known_by_more_than_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BUILDX_CONFIG", str(tmp_path / "buildx"))
     assert not builders_made.is_made_here(CONTAINER)
@@ -281,6 +290,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, code: int, stdout: str, stderr: s
         ("docker: 'buildx' is not a docker command.", "install the buildx plugin"),
         ("ERROR: Cannot connect to the Docker daemon at unix:///x", "start Docker's engine"),
         ("ERROR: driver not running", "--bootstrap"),
+        ("unknown flag: --format", "newer buildx"),
         ("ERROR: no such thing", ""),
     ],
 )
