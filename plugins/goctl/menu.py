@@ -199,6 +199,15 @@ KINDS = {
             **_BUILDER,
         },
     ),
+    "docker.mirrors": Kind(
+        "add declared mirrors and plain registries to Docker's daemon.json",
+        _options(write=False, file="", **_PLAIN),
+        {
+            "write": "change the file, and keep it as it was beside it; without, show what would change",
+            "file": "the daemon.json (default: the one that Docker's engine reads)",
+            **_COMMON,
+        },
+    ),
     "mod.why": Kind(
         "say which imports lead to a package or module",
         _options(package=Parameter.empty, **_PLAIN),

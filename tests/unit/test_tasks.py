@@ -25,7 +25,7 @@ MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "ven
 LOOKS = {"manifest.create", "manifest.inspect", "tags.list", "tags.delete", "referrer.attach", "referrer.list"}
 REGISTRY = {f"registry.{name}" for name in ("login", "logout", "copy", "retag")}
 BUILDERS = {f"builder.{name}" for name in ("create", "inspect", "use", "remove", "prune", "usage")}
-CHORE_NAMES = MODULES | LOOKS | REGISTRY | BUILDERS | {"go.env", "base.update", "base.status", "clean"}
+CHORE_NAMES = MODULES | LOOKS | REGISTRY | BUILDERS | {"docker.mirrors", "go.env", "base.update", "base.status", "clean"}
 ALL = STAGES | QUESTIONS | CHORE_NAMES | {"merge"}
 #: How each is called with nothing but its name and what it must be given.
 _REGISTRY = ("--registry", "registry.example.com")
@@ -124,6 +124,7 @@ _OPTIONS = {
     "tags.delete": {"repository", "keep", "older", "protect"},
     "referrer.attach": {"reference", "file", "artifact-type", "media-type", "annotation"},
     "referrer.list": {"reference", "artifact-type"},
+    "docker.mirrors": {"write", "file"},
     "builder.create": {"replace", "force"},
     "builder.inspect": {"name", "bootstrap"},
     "builder.use": {"name"},

@@ -24,7 +24,7 @@ from goctl.golang import command, moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import base_reference, wants_image
 from goctl.plan.select import platforms_of
 from goctl.plan.systems import SCRATCH
-from goctl.release import builders, copies, logins, looks
+from goctl.release import builders, copies, dockers, logins, looks
 from goctl.release.walk import joined
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _about(crew: Crew, name: str) -> list[Session]:
     """The sessions that a chore is done for: of those in one module, or in one go.work that go sees to as a whole, the
     first."""
     sessions = crew.files
-    if name.startswith("registry.") or name in (*looks.LOOKS, *builders.BUILDERS):
+    if name.startswith("registry.") or name in (*looks.LOOKS, *builders.BUILDERS, "docker.mirrors"):
         # They are about registries or builders, whoever uses them.
         return sessions[:1]
     if name == "mod.init":
@@ -204,5 +204,6 @@ CHORES: dict[str, Callable[..., None]] = {
     "base.status": base_status,
     "clean": clean,
     **builders.BUILDERS,
+    "docker.mirrors": dockers.mirrors,
     **looks.LOOKS,
 }
