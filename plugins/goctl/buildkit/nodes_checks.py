@@ -127,14 +127,14 @@ def _of_docker(builder: Builder, wanted: Wanted) -> Iterable[Lack]:
 def _of_outputs(builder: Builder, wanted: Wanted) -> Iterable[Lack]:
     if "docker" in wanted.outputs and len(wanted.platforms) > 1:
         yield Lack("Docker's engine takes an image of one platform", "choose one: `--select '*@linux/amd64'`")
-    if "oci" in wanted.outputs and len(_machines_for(builder, wanted.platforms)) > 1:
+    if "oci" in wanted.outputs and len(machines_for(builder, wanted.platforms)) > 1:
         yield Lack(
             f"builder {builder.name} has several machines, and none of them holds the whole image for an OCI layout",
             "push to a registry, or use a builder of one machine",
         )
 
 
-def _machines_for(builder: Builder, platforms: Iterable[Platform]) -> Mapping[str, tuple[Platform, ...]]:
+def machines_for(builder: Builder, platforms: Iterable[Platform]) -> Mapping[str, tuple[Platform, ...]]:
     """The platforms by the node that buildx chooses for each: the first that can (buildx, driver/resolver)."""
     chosen: dict[str, tuple[Platform, ...]] = {}
     for platform in platforms:
