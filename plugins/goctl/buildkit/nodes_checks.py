@@ -6,7 +6,7 @@ containerd it takes several platforms, attestations and most caches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -16,7 +16,8 @@ from goctl.values import Platform
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What a build asks for. `outputs` and `caches` are types (`registry`, `oci`...); `caches` those that are written.
+    """What the build of one target asks for. `outputs` and `caches` are types (`registry`, `oci`...), those of caches that
+    are written.
 
     `executed` are the platforms that something is run on while they are built: no image needs an emulator for files that
     are only copied. None stands for all.
@@ -53,11 +54,13 @@ def lacks(builder: Builder, wanted: Wanted, *, emulated: bool = True, containerd
     return tuple(found)
 
 
-def check(builder: Builder, wanted: Wanted, *, emulated: bool = True, containerd_store: bool = False) -> None:
-    """Raises one BuilderError with everything that the builder lacks, and the commands that mend it."""
-    found = lacks(builder, wanted, emulated=emulated, containerd_store=containerd_store)
+def check(builder: Builder, wanted: Sequence[Wanted], *, emulated: bool = True, containerd_store: bool = False) -> None:
+    """Raises one BuilderError with everything that the builder lacks for some targets, and the commands that mend it."""
+    found = dict.fromkeys(
+        lack for one in wanted for lack in lacks(builder, one, emulated=emulated, containerd_store=containerd_store)
+    )
     if found:
-        message = "; ".join(lack.message for lack in found)
+        message = "; ".join(dict.fromkeys(lack.message for lack in found))
         raise BuilderError(message, hint="; ".join(dict.fromkeys(lack.mend for lack in found)))
 
 
@@ -127,17 +130,9 @@ def _of_docker(builder: Builder, wanted: Wanted) -> Iterable[Lack]:
 def _of_outputs(builder: Builder, wanted: Wanted) -> Iterable[Lack]:
     if "docker" in wanted.outputs and len(wanted.platforms) > 1:
         yield Lack("Docker's engine takes an image of one platform", "choose one: `--select '*@linux/amd64'`")
-    if "oci" in wanted.outputs and len(machines_for(builder, wanted.platforms)) > 1:
+    if "oci" in wanted.outputs and len(builder.machines) > 1 and len(wanted.platforms) > 1:
+        # buildx chooses a machine for each platform, by what was declared for it and by what it can.
         yield Lack(
-            f"builder {builder.name} has several machines, and none of them holds the whole image for an OCI layout",
+            f"builder {builder.name} has several machines, and an OCI layout of several platforms is made by one",
             "push to a registry, or use a builder of one machine",
         )
-
-
-def machines_for(builder: Builder, platforms: Iterable[Platform]) -> Mapping[str, tuple[Platform, ...]]:
-    """The platforms by the node that buildx chooses for each: the first that can (buildx, driver/resolver)."""
-    chosen: dict[str, tuple[Platform, ...]] = {}
-    for platform in platforms:
-        name = next((node.name for node in builder.machines if covers(node.can, platform)), "")
-        chosen[name] = (*chosen.get(name, ()), platform)
-    return chosen

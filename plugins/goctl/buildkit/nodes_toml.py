@@ -70,6 +70,8 @@ def _tables(host: str, registry: Registry, root: Path, files: dict[str, bytes]) 
         here["mirrors"] = list(registry.mirrors)
     if registry.plain_http:
         here["http"] = True
+    elif registry.ca or registry.client_certificate:
+        here["http"] = False  # else BuildKit takes it that what is on this machine speaks plain http
     kept = dict(here)
 
     def keep(path: Path) -> str:

@@ -84,7 +84,7 @@ def bake(job: Job, emit: Emit) -> Results:
     """
     check(
         job.builder,
-        wanted(job.document, job.outputs, job.executed),
+        [wanted(job.document, target, output, job.executed) for target, output in job.outputs.items()],
         emulated=job.emulated,
         containerd_store=job.containerd_store,
     )

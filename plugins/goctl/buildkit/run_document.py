@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from goctl.buildkit.nodes import Builder
-from goctl.buildkit.nodes_checks import Wanted, machines_for
+from goctl.buildkit.nodes_checks import Wanted
 from goctl.errors import ConfigError
 from goctl.values import Platform
 
@@ -55,7 +55,7 @@ _TYPES: Final = {Push: "registry", Layout: "oci", Files: "local", Daemon: "docke
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """What is baked under one name: a target, or its part for one machine of a builder."""
+    """What is baked under one name: a target, or its part for one platform."""
 
     name: str
     target: str
@@ -70,25 +70,24 @@ class Prepared(msgspec.Struct, frozen=True):
     folders: tuple[Path, ...]
 
 
-def wanted(document: Mapping[str, Any], outputs: Mapping[str, Output], executed: Sequence[Platform] | None) -> Wanted:
-    """What a builder must be able to do for these targets. `executed` as in Wanted."""
-    tables = [_table(document, target) for target in outputs]
-    caches = {kind for table in tables for kind in _types(table.get("cache-to"))}
-    platforms = dict.fromkeys(platform for table in tables for platform in _platforms(table))
-    attest = any(_is_attested(table) for table in tables)
+def wanted(document: Mapping[str, Any], target: str, output: Output, executed: Sequence[Platform] | None) -> Wanted:
+    """What a builder must be able to do for a target. `executed` as in Wanted, over all targets."""
+    table = _table(document, target)
+    platforms = _platforms(table)
     return Wanted(
-        platforms=tuple(platforms),
-        executed=None if executed is None else tuple(executed),
-        outputs=tuple(dict.fromkeys(_TYPES[type(output)] for output in outputs.values())),
-        caches=tuple(sorted(caches)),
-        by_digest=any(isinstance(output, Push) for output in outputs.values()),
-        attestations=attest,
+        platforms=platforms,
+        executed=None if executed is None else tuple(one for one in platforms if one in executed),
+        outputs=(_TYPES[type(output)],),
+        caches=tuple(sorted(set(_types(table.get("cache-to"))))),
+        by_digest=isinstance(output, Push),
+        attestations=_is_attested(table),
     )
 
 
 def prepared(document: Mapping[str, Any], outputs: Mapping[str, Output], builder: Builder) -> Prepared:
-    """The document with goctl's outputs. A target that several machines would build for a registry is taken apart, one
-    piece for each: nobody would hold its index. Raises ConfigError for a target that is not there."""
+    """The document with goctl's outputs. What a builder of several machines pushes is taken apart, one piece for each
+    platform: pushed by digest, images of several machines get no index. Raises ConfigError for a target that is not there.
+    """
     tables: dict[str, Any] = {name: dict(table) for name, table in document.get("target", {}).items()}
     pieces: list[Piece] = []
     folders: list[Path] = []
@@ -98,15 +97,14 @@ def prepared(document: Mapping[str, Any], outputs: Mapping[str, Output], builder
         own = {**table, "tags": [], "output": [_spelled(output)]}
         if isinstance(output, Layout | Files):
             folders.append(output.folder)
-        parts = machines_for(builder, platforms) if isinstance(output, Push) else {}
-        if len(parts) < 2:
+        if not isinstance(output, Push) or len(builder.machines) < 2 or len(platforms) < 2:
             tables[target] = own
             pieces.append(Piece(target, target, platforms))
             continue
-        for number, some in enumerate(parts.values()):
-            name = _free(f"{target}-{number}", tables)
-            tables[name] = {**own, "platforms": [str(one) for one in some]}
-            pieces.append(Piece(name, target, some))
+        for platform in platforms:
+            name = _free(f"{target}-{platform.slug}", tables)
+            tables[name] = {**own, "platforms": [str(platform)]}
+            pieces.append(Piece(name, target, (platform,)))
     made = {**document, "target": tables}
     made.pop("group", None)  # names of groups could be those of pieces
     return Prepared(made, tuple(pieces), tuple(folders))

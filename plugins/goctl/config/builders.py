@@ -39,8 +39,11 @@ def check_builder(settings: BuildKit, problems: Problems) -> None:
         _node(settings, node, ("buildkit", "nodes", str(number)), problems)
         for key, known in seen.items():
             value = getattr(node, key)
-            if value and value in known:
-                problems.add(("buildkit", "nodes", str(number), key), f"{value!r} is given twice")
+            # One engine runs one node of a builder; in a cluster and where buildkitd is there already, all is told apart.
+            counts = value or (key == "endpoint" and settings.driver == "docker-container")
+            if counts and value in known:
+                told = f"{value!r} is given twice" if value else "is missing: two nodes cannot be in the same engine"
+                problems.add(("buildkit", "nodes", str(number), key), told)
             known.add(value)
 
 

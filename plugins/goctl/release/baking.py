@@ -23,24 +23,24 @@ from goctl.values import DOCKER_HUB, Digest, ImageRef
 
 if TYPE_CHECKING:
     from goctl.buildkit.run import Baked, Results
-    from goctl.release.session import Session
+    from goctl.contracts import Host
 
 
-def logins(session: Session) -> dict[str, dict[str, str]]:
+def logins(host: Host) -> dict[str, dict[str, str]]:
     """The logins that goctl.toml names, by host, as Docker's file has them. Raises RegistryError for a variable that is not
     set. Others are for the docker command to find where it always does."""
     found: dict[str, dict[str, str]] = {}
-    for settings in session.config.registries.values():
+    for settings in host.config.registries.values():
         if scheme(settings.url)[0] != "registry" or settings.credentials is None:
             continue
-        host = _host(settings.url)
-        credentials = Keychain(session.emit, login=settings.credentials).find(host)
-        if credentials is None or host in found:
+        name = _host(settings.url)
+        credentials = Keychain(host.emit, login=settings.credentials).find(name)
+        if credentials is None or name in found:
             continue
         if credentials.identity_token:
-            found[host] = {"identitytoken": credentials.identity_token.reveal()}
+            found[name] = {"identitytoken": credentials.identity_token.reveal()}
         elif credentials.basic:
-            found[host] = {"auth": credentials.basic.removeprefix("Basic ")}
+            found[name] = {"auth": credentials.basic.removeprefix("Basic ")}
     return found
 
 
@@ -53,7 +53,7 @@ def settled(results: Results) -> Mapping[str, Baked]:
 
 
 def name(
-    session: Session, results: Results, outputs: Mapping[str, Output], tags: Mapping[str, Sequence[str]]
+    host: Host, results: Results, outputs: Mapping[str, Output], tags: Mapping[str, Sequence[str]]
 ) -> dict[str, Digest]:
     """Gives what was pushed its tags, by target; the digest that each target's tags name now.
 
@@ -65,7 +65,7 @@ def name(
     for target, output in outputs.items():
         if isinstance(output, Push) and baked[target].digests:
             digests = [digest for digest, _ in baked[target].digests]
-            namings += [_naming(session, place, digests, target, tags.get(target, ())) for place in output.repositories]
+            namings += [_naming(host, place, digests, target, tags.get(target, ())) for place in output.repositories]
     # By now every repository has been seen to hold what is to be named.
     for one in namings:
         for tag in one.tags:
@@ -84,9 +84,9 @@ class _Naming(msgspec.Struct, frozen=True):
     tags: Sequence[str]
 
 
-def _naming(session: Session, place: str, digests: Sequence[Digest], target: str, tags: Sequence[str]) -> _Naming:
+def _naming(host: Host, place: str, digests: Sequence[Digest], target: str, tags: Sequence[str]) -> _Naming:
     reference = ImageRef.parse(f"{place}@{digests[0]}")
-    repository = Repository(connect(session, reference.host), reference.repository)
+    repository = Repository(connect(host, reference.host), reference.repository)
     if len(digests) > 1:
         index = join([(repository, digest) for digest in digests], replace=False)
         return _Naming(target, repository, index.content, index.media_type, index.digest, tags)

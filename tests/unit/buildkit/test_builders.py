@@ -113,7 +113,8 @@ def test_registries_and_limits_become_a_buildkitd_toml(tmp_path: Path) -> None:
     assert corp["mirrors"] == ['mirror.example.com/a"b']
     assert corp["ca"] == [str(tmp_path / "ca.pem")]
     assert corp["keypair"] == [{"key": str(tmp_path / "me.key"), "cert": str(tmp_path / "me.pem")}]
-    assert "http" not in corp
+    assert corp["http"] is False
+    assert tree["registry"]["localhost:5000"] == {"http": True}
     assert made.files["certs/corp.example.com_5000/me.key"] == b"me.key"
     kept = made.as_kept["registry"]["corp.example.com:5000"]
     assert kept["ca"] == ["/etc/buildkit/certs/corp.example.com_5000/ca.pem"]
@@ -160,6 +161,7 @@ def test_a_node_is_made_by_one_command() -> None:
         (BuildKit(memory="0"), "is nothing"),
         (BuildKit(options={"a=b": "c"}), "is no option"),
         (BuildKit(nodes=(BuildNode(name="a"), BuildNode(name="a"))), "given twice"),
+        (BuildKit(nodes=(BuildNode(), BuildNode())), "cannot be in the same engine"),
         (BuildKit(nodes=(BuildNode(platforms=("linxu/arm64",)),)), "did you mean linux/arm64"),
         (BuildKit(nodes=(BuildNode(endpoint="tcp://me:secret@host:1"),)), "user name or password"),
     ],
@@ -187,19 +189,18 @@ MANY = Wanted(platforms=(AMD, ARM64, ARM), by_digest=True, caches=("registry", "
 
 @pytest.mark.parametrize("builder", [CONTAINER, REMOTE])
 def test_a_whole_builder_lacks_nothing(builder: Builder) -> None:
-    check(builder, MANY)
-    check(builder, msgspec.structs.replace(MANY, outputs=("oci", "local")))
+    check(builder, [MANY, msgspec.structs.replace(MANY, outputs=("oci", "local"))])
 
 
 def test_dockers_own_driver_lacks_all_at_once() -> None:
     with pytest.raises(BuilderError) as caught:
-        check(DEFAULT, msgspec.structs.replace(MANY, outputs=("oci",)))
+        check(DEFAULT, [MANY, msgspec.structs.replace(MANY, outputs=("oci",))])
     for words in ("several platforms", "by digest", "cache of type registry", "OCI layout", "provenance"):
         assert words in str(caught.value)
     assert "inline" not in str(caught.value)
     assert caught.value.hint.count("invoke builder.create") == 1
-    check(DEFAULT, MANY, containerd_store=True)
-    check(DEFAULT, Wanted(platforms=(AMD,), outputs=("docker",)))
+    check(DEFAULT, [MANY], containerd_store=True)
+    check(DEFAULT, [Wanted(platforms=(AMD,), outputs=("docker",)), Wanted(platforms=(ARM,), outputs=("docker",))])
 
 
 def test_a_platform_needs_an_emulator_only_where_something_is_run() -> None:
@@ -226,7 +227,7 @@ def test_emulation_can_be_forbidden() -> None:
 )
 def test_a_builder_that_is_not_up_is_named(builder: Builder, words: str) -> None:
     with pytest.raises(BuilderError, match=words):
-        check(builder, Wanted(platforms=(AMD,)))
+        check(builder, [Wanted(platforms=(AMD,))])
 
 
 def test_an_oci_layout_and_an_engine_have_limits() -> None:

@@ -152,14 +152,14 @@ def outputs_of(**outputs: Output) -> Mapping[str, Output]:
 
 
 def test_what_a_document_asks_of_a_builder() -> None:
-    found = wanted(DOCUMENT, outputs_of(api=Push(("h/api",)), web=Layout(Path("x"))), None)
-    assert found.platforms == (AMD, ARM64, ARM)
-    assert found.outputs == ("registry", "oci")
-    assert found.caches == ("gha", "s3")
+    found = wanted(DOCUMENT, "api", Push(("h/api",)), None)
+    assert (found.platforms, found.outputs, found.caches) == ((AMD, ARM64), ("registry",), ("gha",))
     assert found.by_digest
-    assert found.attestations
-    plain = wanted(DOCUMENT, outputs_of(plain=Nowhere()), ())
-    assert (plain.platforms, plain.attestations, plain.by_digest, plain.executed) == ((), False, False, ())
+    assert not found.attestations
+    web = wanted(DOCUMENT, "web", Layout(Path("x")), (AMD, ARM))
+    assert (web.caches, web.attestations, web.by_digest, web.executed) == (("s3",), True, False, (ARM,))
+    plain = wanted(DOCUMENT, "plain", Nowhere(), ())
+    assert (plain.platforms, plain.attestations, plain.executed) == ((), False, ())
 
 
 def test_a_run_gives_outputs_and_takes_tags() -> None:
@@ -189,13 +189,13 @@ def two_machines() -> Builder:
 
 
 def test_a_push_from_several_machines_is_taken_apart() -> None:
-    document = {"target": {**DOCUMENT["target"], "api-1": {}}}
+    document = {"target": {**DOCUMENT["target"], "api-linux-arm64": {}}}
     made = prepared(document, outputs_of(api=Push(("h/api",)), web=Push(("h/web",))), two_machines())
     assert [(piece.name, piece.platforms) for piece in made.pieces] == [
-        ("api-0", (AMD,)), ("api-1-", (ARM64,)), ("web", (ARM,)),
+        ("api-linux-amd64", (AMD,)), ("api-linux-arm64-", (ARM64,)), ("web", (ARM,)),
     ]  # fmt: skip
-    assert made.document["target"]["api-1-"]["platforms"] == ["linux/arm64"]
-    assert made.document["target"]["api-1"] == {}
+    assert made.document["target"]["api-linux-arm64-"]["platforms"] == ["linux/arm64"]
+    assert made.document["target"]["api-linux-arm64"] == {}
 
 
 def test_secrets_are_found_in_both_spellings() -> None:
@@ -349,14 +349,14 @@ def test_where_nobody_is_to_blame_all_have_failed(tmp_path: Path, bakes: Callabl
 
 def test_the_pieces_of_several_machines_are_one_target(tmp_path: Path, bakes: Callable[..., Bakes]) -> None:
     outputs = outputs_of(api=Push(("h/api",)))
-    bakes((0, "", {"api-0": digest_of(ONE), "api-1": digest_of(TWO)}))
+    bakes((0, "", {"api-linux-amd64": digest_of(ONE), "api-linux-arm64": digest_of(TWO)}))
     results = bake(job(tmp_path, outputs=outputs, builder=two_machines()), lambda event: None)
     assert results.baked["api"].digests == ((ONE, (AMD,)), (TWO, (ARM64,)))
     # When one piece fails for good, nothing of its target is left to bake.
-    made = bakes(failing("api-1", EXIT))
+    made = bakes(failing("api-linux-arm64", EXIT))
     results = bake(job(tmp_path, outputs=outputs, builder=two_machines(), keep_going=True), lambda event: None)
     assert list(results.failed) == ["api"]
-    assert made.baked == [["api-0", "api-1"]]
+    assert made.baked == [["api-linux-amd64", "api-linux-arm64"]]
 
 
 @pytest.mark.parametrize("metadata", [None, [], {"api": {"containerimage.digest": "x"}}])
