@@ -120,3 +120,32 @@ def test_what_somebody_else_made_is_left_alone(shop: Shop) -> None:
     shop.invoke("builder.remove")
     assert shop.buildx("inspect", shop.name).returncode != 0
     assert "Docker's own" in shop.invoke("builder.remove", "--name", "default", "--force", code=13)
+
+
+def test_a_buildkitd_that_is_there_is_used_and_left_running(shop: Shop, builders: list[str]) -> None:
+    listed = subprocess.run([shop.docker, "buildx", "ls", "--format", "json"], capture_output=True, text=True).stdout
+    known = [json.loads(line) for line in listed.splitlines()]
+    remote = next((one for one in known if one["Name"] in builders and one["Driver"] == "remote"), None)
+    if remote is None:
+        pytest.skip("needs builders: none of them is remote")
+    endpoint = remote["Nodes"][0]["Endpoint"]
+    base, _, _ = TOML.partition("[buildkit]")
+    (shop.root / "goctl.toml").write_text(
+        f'{base}[buildkit]\nbuilder = "{shop.name}"\ndriver = "remote"\nnodes = [{{ endpoint = "{endpoint}" }}]\n'
+    )
+    assert "made builder" in shop.invoke("builder.create")
+    assert "as declared" in shop.invoke("builder.create")
+    assert "running" in shop.invoke("builder.inspect", "--bootstrap")
+    assert "would remove" in shop.invoke("--dry", "builder.prune", "--older", "52w")
+    shop.invoke("builder.remove")
+    assert subprocess.run([shop.docker, "buildx", "inspect", remote["Name"]], capture_output=True).returncode == 0
+
+
+def test_dockers_own_driver_is_not_made(shop: Shop) -> None:
+    base, _, _ = TOML.partition("[buildkit]")
+    (shop.root / "goctl.toml").write_text(f'{base}[buildkit]\nbuilder = "{shop.name}"\ndriver = "docker"\n')
+    assert "none of the driver docker can be made" in shop.invoke("builder.create", code=13)
+    (shop.root / "goctl.toml").write_text(f'{base}[buildkit]\nbuilder = "default"\ndriver = "docker"\n')
+    assert "as declared" in shop.invoke("builder.create")
+    (shop.root / "goctl.toml").write_text(f'{base}[buildkit]\nbuilder = "default"\n')
+    assert "cannot be replaced" in shop.invoke("builder.create", "--replace", "--force", code=13)

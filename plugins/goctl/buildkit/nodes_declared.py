@@ -96,6 +96,8 @@ def differences(want: Declared, found: Builder) -> tuple[str, ...]:
     """What is not as declared, in words; empty where nothing is."""
     if found.driver != want.driver:
         return (f"its driver is {found.driver}, not {want.driver}",)
+    if found.is_dockers_own:
+        return ()  # its one machine is the engine, and nothing of it is declared
     have = {node.name: node for node in found.machines}
     names = {node.name for node in want.nodes}
     words = [f"it has no node {node.name}" for node in want.nodes if node.name not in have]
@@ -120,7 +122,7 @@ def _of_node(node: DeclaredNode, have: Node, want: Declared) -> list[str]:
     first = [one.removesuffix("*") for one in (have.platforms or ())][: len(node.platforms)]
     if _parsed(first) != _parsed(node.platforms):
         words.append(f"its platforms are {', '.join(first) or 'not given'}, not {', '.join(node.platforms)}")
-    if not want.has_own_daemon:
+    if not want.has_own_daemon or want.daemon.as_kept is None:
         return words
     if parsed(have.file(CONFIG)) != want.daemon.as_kept:
         words.append("its buildkitd is configured for other registries or limits")

@@ -13,12 +13,15 @@ from typing import Any, Final
 
 import msgspec
 
+from goctl.buildkit.builders_made import store
 from goctl.config.model import BuildKit, Registry
 from goctl.errors import BuilderError
 from goctl.values import ByteSize, to_json
 
 #: The file's name among those of a builder.
 CONFIG: Final = "buildkitd.toml"
+#: What buildx takes where it is given none (buildx, util/confutil, DefaultConfigFile).
+_DEFAULT: Final = "buildkitd.default.toml"
 _FOLDER: Final = "/etc/buildkit"
 
 
@@ -26,11 +29,11 @@ class Daemon(msgspec.Struct, frozen=True):
     """What a buildkitd is started with.
 
     `content` is the file with the paths of this machine, empty where there is nothing to configure; `as_kept` the same as a
-    builder keeps it; `files` the certificates by the names they have there.
+    builder keeps it, None where that is the person's own default; `files` the certificates by the names they have there.
     """
 
     content: bytes = b""
-    as_kept: Mapping[str, Any] = {}
+    as_kept: Mapping[str, Any] | None = {}
     files: Mapping[str, bytes] = {}
 
 
@@ -50,6 +53,8 @@ def daemon(settings: BuildKit, registries: Mapping[str, Registry], root: Path) -
         here[host], kept[host] = _tables(host, registry, root, files)
     worker = _worker(settings)
     tree = _pruned({"worker": worker, "registry": here})
+    if not tree and (store() / _DEFAULT).exists():
+        return Daemon(as_kept=None)
     return Daemon(_written(tree), _pruned({"worker": worker, "registry": kept}), files)
 
 

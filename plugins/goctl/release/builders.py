@@ -12,7 +12,7 @@ import msgspec
 
 from goctl.buildkit import builders
 from goctl.buildkit.builders_made import is_made_here
-from goctl.buildkit.nodes import Builder, find, needed
+from goctl.buildkit.nodes import DOCKER, Builder, find, needed
 from goctl.buildkit.nodes_declared import Declared, declared, differences
 from goctl.buildkit.nodes_toml import daemon as configured
 from goctl.errors import BuilderError, ConfigError
@@ -34,8 +34,9 @@ def create(session: Session, *, dry: bool, replace: bool, force: bool) -> None:
     """Makes the declared builder, or says that it is there, or how it differs."""
     wanted = want(session)
     found = find(builders.builders(), wanted.name)
-    if wanted.driver == "docker":
-        needed((found,) if found else (), wanted.name)
+    if wanted.driver == DOCKER and found is None:
+        hint = "Docker has one for each context, with its name: set buildkit.builder to one of `docker context ls`"
+        raise BuilderError(f"there is no builder {wanted.name}, and none of the driver docker can be made", hint=hint)
     differs = differences(wanted, found) if found else ()
     if found and not differs:
         _say(session, f"builder {wanted.name} is there, as declared")
@@ -55,6 +56,9 @@ def _replace(
 ) -> None:
     """Takes a builder away that is not as declared. Raises BuilderError where nobody said that this may be done."""
     words = "; ".join(differs)
+    if found.is_dockers_own:
+        hint = "set buildkit.builder to another name"
+        raise BuilderError(f"builder {found.name} is Docker's own and cannot be replaced: {words}", hint=hint)
     if not replace:
         hint = "`invoke builder.create --replace` makes it anew" + (
             "" if is_made_here(found) else ", with --force too: goctl did not make it"

@@ -121,6 +121,15 @@ def test_registries_and_limits_become_a_buildkitd_toml(tmp_path: Path) -> None:
     assert daemon(BuildKit(), {}, tmp_path).content == b""
 
 
+def test_a_persons_own_default_is_left_to_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUILDX_CONFIG", str(tmp_path))
+    settings = BuildKit(builder="container", options={"network": "host"})
+    assert "configured for other" in "; ".join(differences(want(settings), CONTAINER))
+    (tmp_path / "buildkitd.default.toml").write_text("debug = true\n")
+    assert differences(want(settings), CONTAINER) == ()
+    assert "configured for other" in "; ".join(differences(want(settings, LOCAL), CONTAINER))
+
+
 def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BuilderError, match=r"gone\.pem"):
         daemon(BuildKit(), {"corp": Registry(url="corp.example.com/x", ca="gone.pem")}, tmp_path)
