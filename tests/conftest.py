@@ -2,9 +2,9 @@
 
 GOCTL_TEST_REGISTRY=HOST:PORT   a distribution registry that takes pushes
 GOCTL_TEST_DOCKER=1             the Docker engine that `docker` reaches may be used
-GOCTL_TEST_BUILDERS=NAME,...    builders of buildx that may be used
-GOCTL_REQUIRE=registry,docker,skopeo,crane,conformance,wine     expected to be there: a test that lacks one fails, as does
-                                a run in which an integration test was skipped for want of anything but wine
+GOCTL_TEST_BUILDERS=NAME,NAME   builders of buildx that may be used, and push to that registry
+GOCTL_REQUIRE=registry,docker,buildx,builders,skopeo,crane,conformance,wine     expected to be there: a test that lacks one
+                                fails, as does a run in which an integration test was skipped for want of anything but wine
 """
 
 from __future__ import annotations
@@ -100,12 +100,13 @@ def buildx() -> str:
 
 
 @pytest.fixture(scope="session")
-def builder() -> str:
-    """The name of a builder that may be used."""
-    name = os.environ.get("GOCTL_TEST_BUILDER", "")
-    if not name:
-        _absent("builder", "set GOCTL_TEST_BUILDER to the name of a builder")
-    return name
+def builders(buildx: str) -> list[str]:
+    """The names of builders that may be used for builds, of drivers that push by digest."""
+    del buildx
+    names = os.environ.get("GOCTL_TEST_BUILDERS", "").split(",")
+    if names == [""]:
+        _absent("builders", "set GOCTL_TEST_BUILDERS to names, separated by commas")
+    return names
 
 
 @pytest.fixture(scope="session")

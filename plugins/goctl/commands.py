@@ -29,7 +29,17 @@ STAGES = ("release", "build", "image", "archive", "push")
 QUESTIONS = ("plan", "explain", "affected", "config")
 BAKING = ("bake", "dockerfile.write", "dockerfile.check")
 #: Tasks that write nothing below the project.
-LOOKING = (*QUESTIONS, "go.env", "base.status", "manifest.inspect", "tags.list", "referrer.list", "dockerfile.check")
+LOOKING = (
+    *QUESTIONS,
+    "go.env",
+    "base.status",
+    "manifest.inspect",
+    "tags.list",
+    "referrer.list",
+    "dockerfile.check",
+    "builder.inspect",
+    "builder.usage",
+)
 
 
 def command(file: Path, name: str, /, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:
@@ -80,6 +90,14 @@ def _run(file: Path, name: str, *, dry: bool, emit: _Output, options: dict[str, 
         return None
     if name in BAKING:
         _bake(crew, name, select, dry=dry, options=options)
+        return None
+    if name == "parity" and dry:
+        answers.plan(crew, select, "image", "")
+        return None
+    if name == "parity":
+        from goctl.release.parity import parity
+
+        parity(crew, select)
         return None
     if name == "merge":
         from goctl.release.run import merge

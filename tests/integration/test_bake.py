@@ -76,7 +76,7 @@ def test_bake_reads_back_what_was_written(buildx: str, tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize("base", ["scratch", "goctl-static"])
-def test_buildkit_finds_nothing_to_warn_of(buildx: str, builder: str, tmp_path: Path, base: str) -> None:
+def test_buildkit_finds_nothing_to_warn_of(buildx: str, builders: list[str], tmp_path: Path, base: str) -> None:
     recipe = Recipe(
         target="api",
         base=base,
@@ -91,7 +91,7 @@ def test_buildkit_finds_nothing_to_warn_of(buildx: str, builder: str, tmp_path: 
     (tmp_path / "dist/api/linux-amd64").mkdir(parents=True)
     (tmp_path / "dist/api/linux-amd64/api").write_bytes(b"x")
     (tmp_path / "empty").mkdir()
-    command = (buildx, "buildx", "build", "--builder", builder, "-f", "api.Dockerfile", "--build-context")
+    command = (buildx, "buildx", "build", "--builder", builders[0], "-f", "api.Dockerfile", "--build-context")
     context = "goctl-static=empty"
     done = subprocess.run([*command, context, "--check", "."], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

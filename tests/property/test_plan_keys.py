@@ -109,7 +109,7 @@ CONFIG: dict[type, dict[str, Change]] = {
         "registries": ({"two": Registry(url="localhost/two", plain_http=True, retries=1, ca="x")}, NOTHING),
         "publish": (model.Publish(tags=("{version}", "x")), NOTHING),
         "release": (model.Release(stages=("build",), dist="out"), NOTHING),
-        "buildkit": (model.BuildKit(sbom=True, cache_to=("type=inline",)), NOTHING),
+        "buildkit": (model.BuildKit(sbom=True, cache_to=("type=inline",), builder="x", memory="1GiB"), NOTHING),
         "engines": ({"x": {"a": 1}}, NOTHING),
         "profiles": ({"x": {"project": {"name": "a"}}}, NOTHING),
     },

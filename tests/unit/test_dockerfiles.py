@@ -76,7 +76,7 @@ def made(config: Config) -> tuple[dict[str, Recipe], hcl.BakeFile]:
     plan = make(config, FACTS, dict.fromkeys(config.targets, PLATFORMS))
     found = recipes(config, plan, SOURCES, "dist")
     assert found.left == ()
-    document = bake_file(config, FACTS, plan, found.recipes, Places("dist/buildkit", "oci-layout://dist/buildkit/static"))
+    document = bake_file(config, plan, found.recipes, Places("dist/buildkit", "oci-layout://dist/buildkit/static"))
     return {recipe.target: recipe for recipe in found.recipes}, document
 
 

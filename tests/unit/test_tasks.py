@@ -26,9 +26,11 @@ QUESTIONS = {"plan", "explain", "affected", "config", "doctor"}
 MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "vendor", "why", "outdated")}
 LOOKS = {"manifest.create", "manifest.inspect", "tags.list", "tags.delete", "referrer.attach", "referrer.list"}
 REGISTRY = {f"registry.{name}" for name in ("login", "logout", "copy", "retag")}
-CHORE_NAMES = MODULES | LOOKS | REGISTRY | {"generate", "go.env", "base.update", "base.status", "clean"}
+BUILDERS = {f"builder.{name}" for name in ("create", "inspect", "use", "remove", "prune", "usage")}
+ENGINE = BUILDERS | {"docker.mirrors"}
+CHORE_NAMES = MODULES | LOOKS | REGISTRY | ENGINE | {"generate", "go.env", "base.update", "base.status", "clean"}
 BAKING = {"bake", "dockerfile.write", "dockerfile.check"}
-ALL = STAGES | QUESTIONS | CHORE_NAMES | BAKING | {"merge"}
+ALL = STAGES | QUESTIONS | CHORE_NAMES | BAKING | {"merge", "parity"}
 #: How each is called with nothing but its name and what it must be given.
 _REGISTRY = ("--registry", "registry.example.com")
 GIVEN = {
@@ -130,6 +132,14 @@ _OPTIONS = {
     "bake": {"select", "format", "output", "check"},
     "dockerfile.write": {"select", "explain"},
     "dockerfile.check": {"file"},
+    "parity": {"select", "jobs", "offline"},
+    "docker.mirrors": {"write", "file"},
+    "builder.create": {"replace", "force"},
+    "builder.inspect": {"name", "bootstrap"},
+    "builder.use": {"name"},
+    "builder.remove": {"name", "keep-cache", "force"},
+    "builder.usage": {"name", "older"},
+    "builder.prune": {"name", "older", "keep", "everything", "force"},
 }
 
 

@@ -1,1 +1,1 @@
-"""Bake files and Dockerfiles: made from the plan as text, and read."""
+"""BuildKit by way of Docker's buildx: its bake files and Dockerfiles, its builders, and builds."""

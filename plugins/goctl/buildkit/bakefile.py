@@ -12,11 +12,9 @@ import msgspec
 
 from goctl.buildkit.dockerfile_recipes import STATIC_CONTEXT, Recipe, arguments
 from goctl.buildkit.hcl import BakeFile, Value
-from goctl.config.buildkit import options
+from goctl.config.dockerfiles import is_registry
 from goctl.config.model import Config, Image
-from goctl.plan.facts import Facts
 from goctl.plan.model import IndexStep, Plan, PushStep
-from goctl.plan.naming import Names
 
 
 class Places(msgspec.Struct, frozen=True):
@@ -30,11 +28,11 @@ class Places(msgspec.Struct, frozen=True):
         return f"{self.folder}/{target}.Dockerfile"
 
 
-def bake_file(config: Config, facts: Facts, plan: Plan, recipes: Sequence[Recipe], places: Places) -> BakeFile:
+def bake_file(config: Config, plan: Plan, recipes: Sequence[Recipe], places: Places) -> BakeFile:
     """Groups and targets, in an order that is the same for the same plan."""
     names = target_names(recipe.target for recipe in recipes)
     targets = {
-        names[recipe.target]: _target(config, facts, plan, recipe, places)
+        names[recipe.target]: _target(config, plan, recipe, places)
         for recipe in sorted(recipes, key=lambda one: names[one.target])
     }
     return {"group": {"default": {"targets": sorted(targets)}}, "target": targets}
@@ -53,11 +51,10 @@ def target_names(targets: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _target(config: Config, facts: Facts, plan: Plan, recipe: Recipe, places: Places) -> dict[str, Value]:
+def _target(config: Config, plan: Plan, recipe: Recipe, places: Places) -> dict[str, Value]:
     image = config.targets[recipe.target].image
     if not isinstance(image, Image):
         raise TypeError("a target without an image is in no bake file")
-    names = Names(facts, project=config.project.name, target=recipe.target)
     pushes = [
         step
         for step in plan.steps
@@ -67,10 +64,10 @@ def _target(config: Config, facts: Facts, plan: Plan, recipe: Recipe, places: Pl
     own = image.dockerfile
     filled: dict[str, Value] = {
         "annotations": _annotations(plan, recipe),
-        "args": arguments(config, names, recipe),
+        "args": arguments(recipe),
         "attest": _attestations(config),
-        "cache-from": [_cache(config, names, text) for text in config.buildkit.cache_from],
-        "cache-to": [_cache(config, names, text) for text in config.buildkit.cache_to],
+        "cache-from": [dict(cache) for cache in recipe.cache_from],
+        "cache-to": [dict(cache) for cache in recipe.cache_to],
         "context": ".",
         "contexts": {STATIC_CONTEXT: places.static} if recipe.is_static and not own.path else {},
         "dockerfile": own.path or places.dockerfile(recipe.target),
@@ -81,11 +78,6 @@ def _target(config: Config, facts: Facts, plan: Plan, recipe: Recipe, places: Pl
         "tags": list(dict.fromkeys(tags)),
     }
     return {name: value for name, value in filled.items() if value or isinstance(value, bool)}
-
-
-def is_registry(url: str) -> bool:
-    """Whether a registry is asked over the network; others are `SCHEME:ADDRESS`."""
-    return not re.match(r"[a-z][a-z0-9+-]*:(?!\d+(/|\Z))", url)
 
 
 def _join(url: str, repository: str) -> str:
@@ -112,17 +104,6 @@ def _attestations(config: Config) -> list[Mapping[str, Value]]:
         found.append({"type": "sbom"})
     # buildx adds a provenance by default, with which one image becomes an index, and no two builds are alike.
     return found if own.provenance != "off" else [{"disabled": True, "type": "provenance"}, *found]
-
-
-def _cache(config: Config, names: Names, text: str) -> dict[str, Value]:
-    registry = next((one.url.rstrip("/") for one in config.registries.values() if one.push and is_registry(one.url)), "")
-    found = options(text)
-    made = {name: names.fill(value.replace("{registry}", _braced(registry))) for name, value in found.items()}
-    return {name: made[name] for name in sorted(made)}
-
-
-def _braced(text: str) -> str:
-    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _secret(name: str, source: str) -> dict[str, Value]:

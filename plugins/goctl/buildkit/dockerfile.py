@@ -38,7 +38,7 @@ def lines(recipe: Recipe) -> list[Line]:
     found = [*_compiling(recipe, recipe.compilation)] if recipe.compilation is not None else []
     base = STATIC_CONTEXT if recipe.is_static else recipe.base
     found.append(Line(f"FROM {base}", "minimal-base" if recipe.base in ("scratch", "static") else "pinned"))
-    found += [Line(f"ARG {name}", "labels-last") for name in recipe.args]
+    found += [Line(f"ARG {name}", "labels-last") for name, _ in recipe.args]
     if recipe.packages:
         found += [Line("USER root", "packages"), Line(_install(recipe), "packages")]
     for asset in recipe.assets:

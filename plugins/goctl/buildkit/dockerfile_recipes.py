@@ -8,8 +8,7 @@ import msgspec
 
 from goctl.config.model import Config, Image
 from goctl.errors import ConfigError
-from goctl.plan.model import Asset, CompileStep, ImageStep, Plan, Settings
-from goctl.plan.naming import Names
+from goctl.plan.model import AnyStep, Asset, Baking, CompileStep, ImageStep, Plan, Settings
 from goctl.plan.systems import STATIC
 from goctl.values import Platform, is_secretive
 
@@ -56,7 +55,9 @@ class Compilation(msgspec.Struct, frozen=True):
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """One target's Dockerfile. `dist` is the folder of the target's programs; `compilation` is None where they come from
-    there. `secrets` are ids."""
+    there; `dockerfile` is the project's own, where there is one. `secrets` are ids; `args` and the options of each cache
+    have their values.
+    """
 
     target: str
     base: str
@@ -67,8 +68,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     dist: str
     packages: tuple[str, ...] = ()
     distribution: str = ""
-    args: tuple[str, ...] = ()
+    args: tuple[tuple[str, str], ...] = ()
     secrets: tuple[str, ...] = ()
+    dockerfile: str = ""
+    cache_from: tuple[tuple[tuple[str, str], ...], ...] = ()
+    cache_to: tuple[tuple[tuple[str, str], ...], ...] = ()
     compilation: Compilation | None = None
 
     @property
@@ -105,9 +109,14 @@ def recipes(config: Config, plan: Plan, sources: Sources, dist: str) -> Recipes:
         left += [Left(f"{name} for {image.platform}", "bake files hold images for Linux") for image in others]
         linux = [image for image in images if image.platform.os == "linux"]
         if linux:
-            compiles = [step for image in linux for need in image.needs if isinstance(step := steps[need], CompileStep)]
+            compiles = [step for image in linux for step in _compiles(image, steps)]
             found.append(_recipe(config, name, linux, compiles, sources, dist))
     return Recipes(tuple(_sharing(found)), tuple(left))
+
+
+def _compiles(image: ImageStep, steps: Mapping[str, AnyStep]) -> list[CompileStep]:
+    inside = image.baking.inside if image.baking is not None else ()
+    return [*inside, *(step for need in image.needs if isinstance(step := steps[need], CompileStep))]
 
 
 def _by_target(plan: Plan) -> dict[str, list[ImageStep]]:
@@ -138,7 +147,7 @@ def _recipe(
     image, target = images[0], config.targets[name]
     if not isinstance(target.image, Image):
         raise TypeError("a target without an image has no recipe")
-    own = target.image.dockerfile
+    own = image.baking or Baking()
     paths = {program.step: program.path for program in image.programs}
     programs = {Program(step.file_name, _package(step), paths[step.id]) for step in compiles if step.id in paths}
     made = Recipe(
@@ -151,10 +160,13 @@ def _recipe(
         dist=f"{dist}/{name}",
         packages=own.packages,
         distribution=own.distribution,
-        args=tuple(sorted(own.args)),
-        secrets=tuple(sorted(own.secrets)),
+        args=own.args,
+        secrets=own.secrets,
+        dockerfile=own.dockerfile,
+        cache_from=own.cache_from,
+        cache_to=own.cache_to,
     )
-    if target.image.compile == "host" or own.path:
+    if target.image.compile == "host" or own.dockerfile:
         return made
     compilation = _compilation(config, name, made, compiles, sources)
     return msgspec.structs.replace(made, compilation=compilation)
@@ -233,11 +245,9 @@ def _joined(several: list[Compilation]) -> Compilation | None:
     )
 
 
-def arguments(config: Config, names: Names, recipe: Recipe) -> dict[str, str]:
+def arguments(recipe: Recipe) -> dict[str, str]:
     """The arguments that a recipe's build is given, with values: git's are filled in here, and never in the Dockerfile."""
-    image = config.targets[recipe.target].image
-    own = image.dockerfile.args if isinstance(image, Image) else {}
-    found = {name: names.fill(value) for name, value in own.items()}
+    found = dict(recipe.args)
     if recipe.compilation is not None and recipe.compilation.ldflags is not None:
         found["GOCTL_LDFLAGS"] = recipe.compilation.ldflags
     found["SOURCE_DATE_EPOCH"] = str(recipe.settings.created)

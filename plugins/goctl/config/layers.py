@@ -212,6 +212,10 @@ def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, ...], t
 def _typed(kind: Any, text: str) -> Any:
     """A variable's text as the setting's type; None for settings that no text can give."""
     said = words(kind)
+    if said == "a list of tables":
+        return None
+    if said == "true or false":
+        return {"true": True, "false": False}.get(text, text)
     if said.startswith("a list"):
         return [part.strip() for part in text.split(",") if part.strip()]
     if "whole number" in said and "list" not in said:

@@ -8,7 +8,18 @@ from typing import Any
 import msgspec
 
 from goctl.config.convert import known_fields, words
-from goctl.config.model import Config, Dockerfile, Image, ImageDefaults, Login, Platforms, PlatformSettings, Registry, Target
+from goctl.config.model import (
+    BuildNode,
+    Config,
+    Dockerfile,
+    Image,
+    ImageDefaults,
+    Login,
+    Platforms,
+    PlatformSettings,
+    Registry,
+    Target,
+)
 from goctl.values import to_json
 
 _HEAD = """# Settings of goctl.toml
@@ -39,6 +50,7 @@ def reference() -> str:
     parts.append(_section("[targets.NAME]", Target))
     parts.append(_section("[targets.NAME.image]", Image, beyond=ImageDefaults))
     parts.append(_section("[targets.NAME.image.dockerfile]", Dockerfile))
+    parts.append(_section("[[buildkit.nodes]]", BuildNode))
     parts.append(_section("[registries.NAME]", Registry))
     parts.append(_section("[registries.NAME.credentials]", Login))
     parts.append(_tail())

@@ -18,7 +18,7 @@ from goctl.system.process import Completed, run
 
 def wanted_names(config: Config) -> frozenset[str]:
     """The template names that this configuration uses, with those that a stamp adds."""
-    texts = list(config.publish.tags)
+    texts = [*config.publish.tags, *config.buildkit.cache_from, *config.buildkit.cache_to]
     found: set[str] = set()
     for target in config.targets.values():
         texts += target.ldflags
@@ -32,6 +32,7 @@ def wanted_names(config: Config) -> frozenset[str]:
             found |= {"version", "git.sha", "date"}
     for text in texts:
         found.update(names(text))
+    found.discard("registry")
     return frozenset(found)
 
 

@@ -46,7 +46,7 @@ def options(text: str) -> dict[str, str]:
 
 def check(config: Config, root: Path, problems: Problems) -> None:
     """Adds a problem for everything in [buildkit] and in the targets' Dockerfiles that cannot be carried out."""
-    pushes = any(_is_registry(config.registries[name].url) for name in config.registries if config.registries[name].push)
+    pushes = any(is_registry(config.registries[name].url) for name in config.registries if config.registries[name].push)
     for setting in ("cache-to", "cache-from"):
         for text in getattr(config.buildkit, setting.replace("-", "_")):
             _cache(text, ("buildkit", setting), problems, pushes=pushes)
@@ -62,7 +62,8 @@ def check(config: Config, root: Path, problems: Problems) -> None:
             _target(target, target.image, ("targets", name, "image"), root, problems)
 
 
-def _is_registry(url: str) -> bool:
+def is_registry(url: str) -> bool:
+    """Whether a registry is asked over the network; others are `SCHEME:ADDRESS`."""
     return not re.match(r"[a-z][a-z0-9+-]*:(?!\d+(/|\Z))", url)
 
 
