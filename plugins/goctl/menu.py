@@ -91,7 +91,7 @@ KINDS = {
         ("select",),
     ),
     "parity": Kind(
-        "make each target with both engines, and prove that programs and images are the same",
+        "prove that both engines make the same programs and images",
         _options(select=None, jobs=0, offline=False, **_PLAIN),
         {**_SELECTING, "jobs": _STAGE["jobs"], "offline": _STAGE["offline"]},
         ("select",),

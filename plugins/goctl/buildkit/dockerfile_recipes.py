@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from posixpath import basename
 
 import msgspec
 
@@ -148,8 +149,8 @@ def _recipe(
     if not isinstance(target.image, Image):
         raise TypeError("a target without an image has no recipe")
     own = image.baking or Baking()
-    paths = {program.step: program.path for program in image.programs}
-    programs = {Program(step.file_name, _package(step), paths[step.id]) for step in compiles if step.id in paths}
+    packages = {step.id: _package(step) for step in compiles}
+    programs = {Program(basename(one.path), packages.get(one.step, ""), one.path) for one in image.programs}
     made = Recipe(
         target=name,
         base=image.base_reference,

@@ -124,8 +124,9 @@ def _compared(
             yield Difference(name, what, str(first.get(what, "")), str(second.get(what, "")))
 
 
-#: What a config says in words that mean nothing: the folder that a container starts in anyhow.
-_SAYS_NOTHING = {"config.WorkingDir": "/"}
+#: What a config says in words that mean nothing: the folder that a container starts in anyhow, and a word of Windows that
+#: BuildKit writes for all.
+_SAYS_NOTHING = {"config.WorkingDir": "/", "config.ArgsEscaped": True}
 
 
 def _said(session: Session, image: MadeImage) -> dict[str, Any]:
