@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import secrets
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.integration.test_release_docker import PLATFORMS, Project, run_everywhere, said
+from tests.services.apt import Repository
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -127,3 +131,74 @@ def test_parity_tells_what_differs(space: str, builders: list[str], go_image: st
     tables: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
     (table,) = [event for event in tables if event["event"] == "table"]
     assert {row[1] for row in table["rows"]} == {"/usr/local/bin/probe"}
+
+
+def test_debian_packages_are_installed_and_leave_no_lists(
+    space: str, registry_address: str, builder: str, go_image: str, docker_engine: str, go: str, tmp_path: Path
+) -> None:
+    with Repository(tmp_path / "apt", "goctl-greeting", "hello from Debian") as repository:
+        base = tmp_path / "base"
+        base.mkdir()
+        (base / "sources.list").write_text(repository.source)
+        (base / "Dockerfile").write_text(
+            f"FROM {registry_address}/debian:bookworm-slim\nRUN rm -rf /etc/apt/sources.list.d\n"
+            "COPY sources.list /etc/apt/sources.list\n"
+        )
+        build = ("buildx", "build", "--builder", builder, "--provenance=false", "--push", "--platform=linux/amd64")
+        said(docker_engine, *build, "--tag", f"{space}/base:1", str(base))
+        made = project(tmp_path / "probe", space, builder, go_image)
+        file = made.root / "goctl.toml"
+        text = file.read_text().replace('base = "static"', f'base = "{space}/base:1"').replace('user = "nonroot"\n', "")
+        text = re.sub("default = .*", 'default = ["linux/amd64"]', text)
+        file.write_text(f'{text}\n[targets.probe.image.dockerfile]\npackages = ["goctl-greeting"]\n')
+        digest = made.release()["digest"]
+    run = ("run", "--rm", "--entrypoint", "/bin/sh", f"{made.image}@{digest}", "-c")
+    script = "cat /usr/share/goctl-greeting/greeting; echo; id -u; ls /var/lib/apt/lists | wc -l; /usr/local/bin/probe"
+    lines = said(docker_engine, *run, script).splitlines()
+    assert lines[:3] == ["hello from Debian", "65532", "0"]
+    assert lines[3].startswith("amd64 1.2.3 65532")
+
+
+def test_a_dockerfile_of_the_projects_own_is_built(
+    space: str, builders: list[str], go_image: str, docker_engine: str, go: str, tmp_path: Path
+) -> None:
+    made = project(tmp_path / "probe", space, builders[0], go_image)
+    (made.root / "Own").write_text(
+        "FROM scratch\nARG TARGETARCH GREETING\nCOPY dist/probe/linux-${TARGETARCH} /bin/\nENV GREETING=$GREETING\n"
+        'ENTRYPOINT ["/bin/probe"]\n'
+    )
+    with (made.root / "goctl.toml").open("a", encoding="utf-8") as file:
+        file.write('[targets.probe.image.dockerfile]\npath = "Own"\nargs = { GREETING = "of {version}" }\n')
+    file = made.root / "goctl.toml"
+    file.write_text(re.sub("default = .*", 'default = ["linux/amd64"]', file.read_text()))
+    digest = made.release()["digest"]
+    lines = said(docker_engine, "run", "--rm", f"{made.image}@{digest}").splitlines()
+    assert lines[0].startswith("amd64 1.2.3 0")
+    assert "of 1.2.3" in lines[1]
+
+
+def test_programs_that_buildkit_compiles_are_those_that_go_compiles_here(
+    space: str, builders: list[str], go_image: str, go: str, tmp_path: Path
+) -> None:
+    made = project(tmp_path / "probe", space, builders[0], go_image)
+    file = made.root / "goctl.toml"
+    platforms = ["linux/amd64", "linux/arm/v7", "windows/amd64"]
+    text = re.sub("default = .*", f"default = {json.dumps(platforms)}", file.read_text())
+    file.write_text(text)
+    invoke(made, "build")
+    here = programs(made.root)
+    assert len(here) == len(platforms)
+    shutil.rmtree(made.root / "dist")
+    file.write_text(text.replace('packages = ["./cmd/probe"]', 'packages = ["./cmd/probe"]\nengine = "buildkit"'))
+    invoke(made, "build")
+    assert programs(made.root) == here
+
+
+def programs(root: Path) -> dict[str, str]:
+    found = {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (root / "dist/probe").rglob("*")
+        if path.is_file()
+    }
+    assert all(os.access(root / name, os.X_OK) for name in found)
+    return found

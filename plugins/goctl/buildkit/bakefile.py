@@ -74,7 +74,7 @@ def _target(config: Config, plan: Plan, recipe: Recipe, places: Places) -> dict[
         "labels": dict(recipe.settings.labels),
         "output": [_output(recipe, places, pushed=bool(tags))],
         "platforms": [str(platform) for platform in recipe.platforms],
-        "secret": [_secret(name, source) for name, source in sorted(own.secrets.items())],
+        "secret": [secret(name, source) for name, source in sorted(own.secrets.items())],
         "tags": list(dict.fromkeys(tags)),
     }
     return {name: value for name, value in filled.items() if value or isinstance(value, bool)}
@@ -106,7 +106,8 @@ def _attestations(config: Config) -> list[Mapping[str, Value]]:
     return found if own.provenance != "off" else [{"disabled": True, "type": "provenance"}, *found]
 
 
-def _secret(name: str, source: str) -> dict[str, Value]:
+def secret(name: str, source: str) -> dict[str, Value]:
+    """A secret by its id, and `env:NAME` or `file:PATH`."""
     kind, _, place = source.partition(":")
     return {"id": name, "type": "env", "env": place} if kind == "env" else {"id": name, "type": "file", "src": place}
 

@@ -55,6 +55,12 @@ def text(recipe: Recipe) -> str:
     return "\n".join([*head, *(line.text for line in lines(recipe))]) + "\n"
 
 
+def programs_text(recipe: Recipe, own: Compilation) -> str:
+    """A file whose result is programs alone, for an output into a folder."""
+    found = [*_compiling(recipe, own), Line("FROM scratch"), Line(f"COPY --from=goctl-compile {_OUT}/ /")]
+    return "\n".join(line.text for line in found) + "\n"
+
+
 def _compiling(recipe: Recipe, own: Compilation) -> Iterator[Line]:
     sources = own.sources
     yield Line(f"FROM --platform=$BUILDPLATFORM {own.image} AS goctl-compile", "build-platform")

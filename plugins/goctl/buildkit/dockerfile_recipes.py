@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from posixpath import basename
 
 import msgspec
@@ -115,6 +115,23 @@ def recipes(config: Config, plan: Plan, sources: Sources, dist: str) -> Recipes:
     return Recipes(tuple(_sharing(found)), tuple(left))
 
 
+def programs_recipe(config: Config, name: str, steps: Sequence[CompileStep], sources: Sources) -> Recipe:
+    """The recipe of a target's programs alone. Raises ConfigError for what no single `go build` can do."""
+    own = config.targets[name].image
+    made = Recipe(
+        target=name,
+        base="scratch",
+        platforms=tuple(sorted({step.platform for step in steps})),
+        programs=tuple(sorted({Program(step.file_name.removesuffix(".exe"), _package(step)) for step in steps})),
+        assets=(),
+        settings=Settings(),
+        dist="",
+        secrets=tuple(sorted(own.dockerfile.secrets)) if isinstance(own, Image) else (),
+    )
+    compilation = _compilation(config, f"targets.{name}.engine", made, list(steps), sources)
+    return msgspec.structs.replace(made, compilation=compilation)
+
+
 def _compiles(image: ImageStep, steps: Mapping[str, AnyStep]) -> list[CompileStep]:
     inside = image.baking.inside if image.baking is not None else ()
     return [*inside, *(step for need in image.needs if isinstance(step := steps[need], CompileStep))]
@@ -169,7 +186,7 @@ def _recipe(
     )
     if target.image.compile == "host" or own.dockerfile:
         return made
-    compilation = _compilation(config, name, made, compiles, sources)
+    compilation = _compilation(config, f"targets.{name}.image.compile", made, compiles, sources)
     return msgspec.structs.replace(made, compilation=compilation)
 
 
@@ -178,13 +195,13 @@ def _package(step: CompileStep) -> str:
     return step.import_path if "..." in step.package else step.package
 
 
-def _compilation(config: Config, name: str, recipe: Recipe, compiles: list[CompileStep], sources: Sources) -> Compilation:
+def _compilation(config: Config, where: str, recipe: Recipe, compiles: list[CompileStep], sources: Sources) -> Compilation:
+    """How programs are compiled; `where` is the setting that asks for it in BuildKit."""
     told = {(step.flags, step.env) for step in compiles}
-    where = f"targets.{name}.image.compile"
     if len(told) > 1:
         raise ConfigError(
             f"{where}: flags or env of [platforms] differ between its platforms",
-            hint='compile = "host" can do that: go is started once for each platform',
+            hint="on the host that can be done: go is started once for each platform",
         )
     flags, env = told.pop()
     secret = next((variable for variable, _ in env if is_secretive(variable)), "")
@@ -201,7 +218,7 @@ def _compilation(config: Config, name: str, recipe: Recipe, compiles: list[Compi
     return Compilation(
         image=config.buildkit.go_image or f"golang:{sources.go or '1'}",
         sources=sources,
-        files=None if sources.files is None else tuple(sorted(sources.files.get(name, ()))),
+        files=None if sources.files is None else tuple(sorted(sources.files.get(recipe.target, ()))),
         programs=tuple(Program(program.file_name, program.package) for program in recipe.programs),
         platforms=recipe.platforms,
         flags=tuple(flag for flag in flags if not flag.startswith("-ldflags=")),

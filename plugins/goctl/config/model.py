@@ -201,7 +201,10 @@ class Target(Table, frozen=True):
             examples=["musl", "gnu.2.28"],
         ),
     ] = "musl"
-    engine: Annotated[Text, doc("Who compiles: `embedded`, or an engine of an installed package.")] = "embedded"
+    engine: Annotated[
+        Text,
+        doc("Who compiles: `embedded`, `buildkit` (the programs come to dist/), or an engine of an installed package."),
+    ] = "embedded"
     image: Annotated[Image | bool, doc("Its image; `image = false` for programs without one.")] = Image()
     archive: Annotated[
         ArchiveDefaults | bool,

@@ -1,4 +1,4 @@
-"""The BuildKit engine: images by `docker buildx bake`, from the Dockerfiles and the bake file that `invoke bake` writes.
+"""The BuildKit engine: programs and images by `docker buildx bake`, from Dockerfiles like those that `invoke bake` writes.
 
 BuildKit hands its images over as image layouts. From there on they are images like any other: indexed, pushed to every
 registry by goctl's own requests, and named when everything is everywhere, so that a target that fails leaves every name
@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from goctl.contracts import Artifact, Host, Image, Outcome
+from goctl.contracts import Artifact, Binary, Host, Image, Outcome
 from goctl.errors import BuildError, ConfigError, GoctlError, Interrupted
 from goctl.events import Notice
 from goctl.plan.facts import Facts
-from goctl.plan.model import ImageStep, IndexStep, Plan, Step
+from goctl.plan.model import CompileStep, ImageStep, IndexStep, Plan, Step
 from goctl.release.session import Session
 from goctl.system.files import storage_errors
 from goctl.values import Platform
 
 if TYPE_CHECKING:
+    from goctl.buildkit.hcl import BakeFile
     from goctl.buildkit.nodes import Builder
     from goctl.buildkit.run import Job
     from goctl.buildkit.run_document import Output
@@ -39,7 +40,7 @@ class BuildKitEngine:
     """Bakes all images of a project at once, for they share stages and the builder's attention."""
 
     Options = BuildKitOptions
-    kinds: ClassVar[frozenset[str]] = frozenset({"image"})
+    kinds: ClassVar[frozenset[str]] = frozenset({"compile", "image"})
     takes_all: ClassVar[bool] = True
 
     def __init__(self, options: BuildKitOptions, host: Host) -> None:
@@ -55,23 +56,31 @@ class BuildKitEngine:
             from goctl.oci.assemble import Assembler
 
             yield from (Outcome(step.id, Assembler(self._session).index(step, inputs)) for step in indexes)
-        images = [step for step in steps if isinstance(step, ImageStep)]
-        if not images:
-            return
+        baked = [step for step in steps if isinstance(step, ImageStep | CompileStep)]
         try:
-            made = self._files(images)
-            found = dict(self._baked(images, made))
+            found = dict(self._made(baked))
         except Interrupted:
             raise
         except GoctlError as error:
-            found = {step.id: error for step in images}
-        seconds = (time.perf_counter() - started) / len(images)
-        for step in images:
+            found = {step.id: error for step in baked}
+        seconds = (time.perf_counter() - started) / (len(baked) or 1)
+        for step in baked:
             outcome = found[step.id]
-            if isinstance(outcome, Image):
-                yield Outcome(step.id, outcome, seconds=seconds)
-            else:
+            if isinstance(outcome, GoctlError):
                 yield Outcome(step.id, error=outcome, seconds=seconds)
+            else:
+                yield Outcome(step.id, outcome, seconds=seconds)
+
+    def _made(self, steps: Sequence[ImageStep | CompileStep]) -> Iterator[tuple[str, Image | Binary | GoctlError]]:
+        """What came of each step."""
+        compiles = [step for step in steps if isinstance(step, CompileStep)]
+        if compiles:
+            from goctl.release.buildkit_programs import programs
+
+            yield from programs(self._session, compiles, lambda document, outputs: self._job(document, outputs, ()))
+        images = [step for step in steps if isinstance(step, ImageStep)]
+        if images:
+            yield from self._baked(images, self._files(images))
 
     def _files(self, images: Sequence[ImageStep]) -> Made:
         """Writes the Dockerfiles of these images. Raises ConfigError for one that no Dockerfile can make."""
@@ -118,7 +127,7 @@ class BuildKitEngine:
                 name: Layout(Path(folder, name), own[0].compression, own[0].compression_level)
                 for name, own in by_target.items()
             }
-            results = bake(self._job(made, outputs), self._session.emit)
+            results = bake(self._job(made.document, outputs, _executed(made)), self._session.emit)
             for name, own in by_target.items():
                 yield from self._of_target(own, Path(folder, name), results.failed.get(name))
 
@@ -135,19 +144,19 @@ class BuildKitEngine:
             image = found.get(step.platform.plain)
             yield step.id, image or BuildError(f"BuildKit made no image of {step.target} for {step.platform}")
 
-    def _job(self, made: Made, outputs: Mapping[str, Output]) -> Job:
+    def _job(self, document: BakeFile, outputs: Mapping[str, Output], executed: tuple[Platform, ...] | None) -> Job:
         from goctl.buildkit.run import Job
         from goctl.release.baking import logins
 
         settings = self._session.config.buildkit
         builder = ready(self._session)
         return Job(
-            document=made.document,
+            document=document,
             outputs=outputs,
             root=self._session.root,
             scratch=self._session.scratch,
             builder=builder,
-            executed=_executed(made),
+            executed=executed,
             emulated=settings.platforms_emulated,
             containerd_store=builder.is_dockers_own and _keeps_in_containerd(),
             retries=settings.retries,

@@ -78,6 +78,11 @@ def _sources(session: Session, plan: Plan, facts: Facts) -> Sources:
     chosen = {image.target: tuple(one.platform for one in images if one.target == image.target) for image in images}
     if not any(compiles(session, name) for name in chosen):
         return Sources(module=_relative(session, session.module), modules=(), module_files=(), files=None)
+    return sources_of(session, facts, chosen)
+
+
+def sources_of(session: Session, facts: Facts, chosen: Chosen) -> Sources:
+    """As a Dockerfile that compiles the chosen targets needs them. Raises ConfigError for modules out of its reach."""
     module = session.module
     work = work_file(module, session.config.go.env)
     if work is not None and not work.is_relative_to(session.root):
