@@ -44,7 +44,7 @@ _STAGES = {
 _SIMPLE = {
     "config": "show every setting, its value and where it came from",
     "doctor": "check the machine and the project, and say what to mend",
-    "generate": "run `go generate` for the packages that [go] generate names",
+    "generate": "run `go generate` for the packages of go.generate",
     "mod.init": "write go.mod, named after the git remote",
     "mod.download": "download the modules",
     "mod.verify": "verify the downloaded modules against go.sum",
