@@ -150,7 +150,9 @@ def test_debian_packages_are_installed_and_leave_no_lists(
         file = made.root / "goctl.toml"
         text = file.read_text().replace('base = "static"', f'base = "{space}/base:1"').replace('user = "nonroot"\n', "")
         text = re.sub("default = .*", 'default = ["linux/amd64"]', text)
-        file.write_text(f'{text}\n[targets.probe.image.dockerfile]\npackages = ["goctl-greeting"]\ndistribution = "debian"\n')
+        file.write_text(
+            f'{text}\n[targets.probe.image.dockerfile]\npackages = ["goctl-greeting"]\ndistribution = "debian"\n'
+        )
         digest = made.release()["digest"]
     run = ("run", "--rm", "--entrypoint", "/bin/sh", f"{made.image}@{digest}", "-c")
     script = "cat /usr/share/goctl-greeting/greeting; echo; id -u; ls /var/lib/apt/lists | wc -l; /usr/local/bin/probe"

@@ -50,7 +50,7 @@ def lacks(builder: Builder, wanted: Wanted, *, emulated: bool = True, containerd
     found = [*_of_machines(builder), *_of_platforms(builder, executed, emulated=emulated)]
     if builder.is_dockers_own and not containerd_store:
         found += _of_docker(builder, wanted)
-    found += _of_outputs(builder, wanted)
+    found += _of_outputs(wanted)
     return tuple(found)
 
 
@@ -127,12 +127,6 @@ def _of_docker(builder: Builder, wanted: Wanted) -> Iterable[Lack]:
         yield lack("attach provenance or an SBOM")
 
 
-def _of_outputs(builder: Builder, wanted: Wanted) -> Iterable[Lack]:
+def _of_outputs(wanted: Wanted) -> Iterable[Lack]:
     if "docker" in wanted.outputs and len(wanted.platforms) > 1:
         yield Lack("Docker's engine takes an image of one platform", "choose one: `--select '*@linux/amd64'`")
-    if "oci" in wanted.outputs and len(builder.machines) > 1 and len(wanted.platforms) > 1:
-        # buildx chooses a machine for each platform, by what was declared for it and by what it can.
-        yield Lack(
-            f"builder {builder.name} has several machines, and an OCI layout of several platforms is made by one",
-            "push to a registry, or use a builder of one machine",
-        )

@@ -27,8 +27,10 @@ class Push(msgspec.Struct, frozen=True, tag=True):
 
 
 class Layout(msgspec.Struct, frozen=True, tag=True):
-    """Into a folder, as an OCI layout. `level` is the compression's, 0 for BuildKit's own. Files have the time that
-    SOURCE_DATE_EPOCH tells, whenever they were made, so that equal content has equal digests."""
+    """Into a folder, as an OCI layout; of several machines, one in a folder for each platform (`linux_amd64`). `level` is
+    the compression's, 0 for BuildKit's own. Files have the time that SOURCE_DATE_EPOCH tells, whenever they were made, so that
+    equal content has equal digests.
+    """
 
     folder: Path
     compression: str = "gzip"
@@ -88,8 +90,9 @@ def wanted(document: Mapping[str, Any], target: str, output: Output, executed: S
 
 
 def prepared(document: Mapping[str, Any], outputs: Mapping[str, Output], builder: Builder) -> Prepared:
-    """The document with goctl's outputs. What a builder of several machines pushes is taken apart, one piece for each
-    platform: pushed by digest, images of several machines get no index. Raises ConfigError for a target that is not there.
+    """The document with goctl's outputs. What several machines of a builder make is taken apart, one piece for each
+    platform: pushed by digest it gets no index, and into a folder buildx lets one machine write. Raises ConfigError for a
+    target that is not there.
     """
     tables: dict[str, Any] = {name: dict(table) for name, table in document.get("target", {}).items()}
     pieces: list[Piece] = []
@@ -98,19 +101,27 @@ def prepared(document: Mapping[str, Any], outputs: Mapping[str, Output], builder
         table = _table(document, target)
         platforms = _platforms(table)
         own = {**table, "tags": [], "output": [_spelled(output)]}
-        if isinstance(output, Layout | Files):
-            folders.append(output.folder)
-        if not isinstance(output, Push) or len(builder.machines) < 2 or len(platforms) < 2:
+        if not isinstance(output, Push | Layout | Files) or len(builder.machines) < 2 or len(platforms) < 2:
+            folders += [output.folder] if isinstance(output, Layout | Files) else []
             tables[target] = own
             pieces.append(Piece(target, target, platforms))
             continue
         for platform in platforms:
             name = _free(f"{target}-{platform.slug}", tables)
-            tables[name] = {**own, "platforms": [str(platform)]}
+            part = _of_platform(output, platform)
+            folders += [part.folder] if isinstance(part, Layout | Files) else []
+            tables[name] = {**own, "platforms": [str(platform)], "output": [_spelled(part)]}
             pieces.append(Piece(name, target, (platform,)))
     made = {**document, "target": tables}
     made.pop("group", None)  # names of groups could be those of pieces
     return Prepared(made, tuple(pieces), tuple(folders))
+
+
+def _of_platform(output: Push | Layout | Files, platform: Platform) -> Push | Layout | Files:
+    """The output of one platform, where each is made by itself: a folder below, named as BuildKit names those of files."""
+    if isinstance(output, Push):
+        return output
+    return msgspec.structs.replace(output, folder=output.folder / str(platform).replace("/", "_"))
 
 
 def _free(name: str, taken: Mapping[str, Any]) -> str:

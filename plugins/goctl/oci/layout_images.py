@@ -15,9 +15,11 @@ from goctl.values import Descriptor, Platform, from_json, to_json
 
 
 def read_images(host: Host, folder: Path) -> tuple[Image, ...]:
-    """The images of the one entry of a layout, their content in the store. What is no image for a platform, as BuildKit's
-    attestations are, is left out. Raises ImageError for what is damaged.
+    """The images of the one entry of a layout, or of the layouts in a folder, their content in the store. What is no image
+    for a platform, as BuildKit's attestations are, is left out. Raises ImageError for what is damaged.
     """
+    if not (folder / "index.json").exists() and (parts := sorted(folder.glob("*/index.json"))):
+        return tuple(image for part in parts for image in read_images(host, part.parent))
     entries = read_index(folder)
     if len(entries) != 1:
         raise ImageError(f"{folder} holds {len(entries)} images, and should hold one")

@@ -198,6 +198,13 @@ def test_a_push_from_several_machines_is_taken_apart() -> None:
     assert made.document["target"]["api-linux-arm64"] == {}
 
 
+@pytest.mark.parametrize("kind", [Layout, Files])
+def test_folders_of_several_machines_are_one_for_each_platform(kind: type[Layout | Files]) -> None:
+    made = prepared(DOCUMENT, outputs_of(api=kind(Path("out"))), two_machines())
+    assert made.folders == (Path("out/linux_amd64"), Path("out/linux_arm64"))
+    assert f"dest={Path('out/linux_arm64')}" in made.document["target"]["api-linux-arm64"]["output"][0]
+
+
 def test_secrets_are_found_in_both_spellings() -> None:
     document = {"target": {"api": {"secret": ["id=a,env=A", {"id": "b", "src": "f"}, "type=file,id=c,source=g", "id=D"]}}}
     assert list(secrets(document, ["api"])) == [("a", "env", "A"), ("b", "file", "f"), ("c", "file", "g"), ("D", "env", "D")]
