@@ -28,8 +28,8 @@ class Push(msgspec.Struct, frozen=True, tag=True):
 
 class Layout(msgspec.Struct, frozen=True, tag=True):
     """Into a folder, as an OCI layout; of several machines, one in a folder for each platform (`linux_amd64`). `level` is
-    the compression's, 0 for BuildKit's own. Files have the time that SOURCE_DATE_EPOCH tells, whenever they were made, so that
-    equal content has equal digests.
+    the compression's, 0 for BuildKit's own. Files have the time that SOURCE_DATE_EPOCH tells, whenever they were made: equal
+    content has equal digests.
     """
 
     folder: Path
