@@ -15,7 +15,7 @@ from goctl.golang import command, moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import base_reference, wants_image
 from goctl.plan.select import platforms_of
 from goctl.plan.systems import SCRATCH
-from goctl.release import copies, logins, looks
+from goctl.release import compiled, copies, logins, looks
 from goctl.release.walk import joined
 
 if TYPE_CHECKING:
@@ -177,8 +177,8 @@ def _about(crew: Crew, name: str) -> list[Session]:
     sessions = crew.files
     if name == "generate":
         return [session for session in sessions if session.config.go.generate] or sessions[:1]
-    if name.startswith("registry.") or name in looks.LOOKS:
-        # They are about registries, whoever pushes there.
+    if name.startswith("registry.") or name in looks.LOOKS or name == "go.prune":
+        # They are about registries, whoever pushes there, or about this machine.
         return sessions[:1]
     if name == "mod.init":
         lacking = [session for session in sessions if not (session.module / "go.mod").exists()]
@@ -201,6 +201,7 @@ CHORES: dict[str, Callable[..., None]] = {
     "mod.why": moduleinfo.why,
     "mod.outdated": moduleinfo.outdated,
     "go.env": go_env,
+    "go.prune": compiled.prune,
     "generate": generate,
     "base.update": base_update,
     "registry.login": logins.login,
