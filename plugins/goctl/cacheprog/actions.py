@@ -45,9 +45,9 @@ class Place:
         self.fetcher = fetcher
         self._sent: set[bytes] = set()
 
-    def unsent(self, action: bytes) -> bool:
-        """Whether nobody has begun to send it; who asks has."""
-        if action in self._sent:
+    def unsent(self, action: bytes, entry: Entry) -> bool:
+        """Whether it is not there and nobody has begun to send it; who asks has. Links, for one, are noted each time."""
+        if action in self._sent or self.fetcher.is_held(action, entry):
             return False
         self._sent.add(action)
         return True
@@ -173,7 +173,7 @@ class CompileActions:
                 self._learning.append(self._sending.put(functools.partial(self._learn, place, name, own), URGENT))
             for build in builds:
                 for action, entry in build.new.items():
-                    if build.place.unsent(action):
+                    if build.place.unsent(action, entry):
                         self._sending.put(functools.partial(self._send, build.place, action, entry), LATER)
 
     def drop(self) -> None:

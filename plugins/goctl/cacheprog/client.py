@@ -9,15 +9,16 @@ import sys
 
 def hand_over(address: str, number: str) -> None:
     """Gives standard input and output to the server, and goes when it has them."""
-    # The modules below `socket` alone: it loads five others, which would be half of the time that this takes.
-    import _socket
-    from array import array
+    if sys.platform != "win32":
+        # The modules below `socket` alone: it loads five others, which would be half of the time that this takes.
+        import _socket
+        from array import array
 
-    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    connection.connect(address)
-    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array("i", (0, 1)))
-    connection.sendmsg((number.encode(),), (rights,))
-    connection.recv(1)
+        connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        connection.connect(address)
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array("i", (0, 1)))
+        connection.sendmsg((number.encode(),), (rights,))
+        connection.recv(1)
 
 
 def relay(address: str, number: str) -> None:

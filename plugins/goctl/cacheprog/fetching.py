@@ -13,7 +13,7 @@ from typing import Final
 
 from goctl.cacheprog import records
 from goctl.cacheprog.errands import SOON, URGENT, Errand, Errands
-from goctl.cacheprog.folder import Folder
+from goctl.cacheprog.folder import Entry, Folder
 from goctl.cacheprog.patience import Patience
 from goctl.cacheprog.records import Known, Record
 from goctl.cacheprog.remote import Remote
@@ -37,6 +37,7 @@ class Fetcher:
         self._lists: dict[str, Errand] = {}
         self._known: dict[str, Known] = {}
         self._fetches: dict[bytes, Errand] = {}
+        self._held: dict[bytes, bytes] = {}
         self._over = False
         self.brought = 0
 
@@ -60,11 +61,17 @@ class Fetcher:
             farther = Known()
         with self._lock:
             self._known[name] = farther
+            self._held |= {action: record.entry.output for action, record in records.merged(farther).items()}
         for action, record in records.merged(nearer, farther).items():
             with self._lock:
                 if action not in self._fetches and not self._folder.has(action):
                     self._fetches[action] = self._errands.put(self._bringing(action, record), SOON)
         return True
+
+    def is_held(self, action: bytes, entry: Entry) -> bool:
+        """Whether the level is known to have the very same."""
+        with self._lock:
+            return self._held.get(action) == entry.output
 
     def known(self, name: str) -> Known:
         """The level's list, as far as it came."""
