@@ -171,7 +171,7 @@ KINDS = {
         positional=("package",),
     ),
     "go.prune": Kind(
-        "remove from Go's build cache what was unused for longest; with --dry, say how much",
+        "keep Go's build cache within a size, removing what was unused for longest",
         _options(size="", unused="", **_PLAIN),
         {
             "size": "how much to leave: 500MB, 10GiB (default: 10GiB)",
