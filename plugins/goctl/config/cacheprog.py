@@ -6,23 +6,21 @@ import os
 import re
 from typing import Annotated
 
-import msgspec
-from msgspec import Meta
-
 from goctl.config.convert import Problems
+from goctl.config.fields import Table, Text, doc
 
 
-class Cache(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+class Cache(Table, frozen=True):
     """What machines share."""
 
     go_actions: Annotated[
         bool,
-        Meta(description="Share what the go command compiles: packages that one machine has compiled, another one fetches."),
+        doc("Share what the go command compiles: packages that one machine has compiled, another one fetches."),
     ] = True
     shared: Annotated[
-        str,
-        Meta(
-            description="`file:FOLDER`: the folder that machines share, on a file server or a volume that CI keeps. Whoever "
+        Text,
+        doc(
+            "`file:FOLDER`: the folder that machines share, on a file server or a volume that CI keeps. Whoever "
             "may write to it decides what others link into their programs.",
             examples=["file:/mnt/builds/cache"],
         ),
