@@ -7,7 +7,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goctl.cacheprog.protocol import HELLO, LONGEST_REQUEST, ProtocolError, Request, Response, Stream, moment
@@ -29,6 +29,7 @@ def read(messages: Stream) -> list[tuple[Request, bytes]]:
     return found
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.binary(max_size=3000)), max_size=6), st.integers(1, 5000))
 def test_requests_are_read_in_any_pieces(contents: list[bytes | None], piece: int) -> None:
     sent = [request(n, "get" if content is None else "put", ACTION, content) for n, content in enumerate(contents)]
@@ -81,6 +82,7 @@ def test_what_is_no_message_is_refused(data: bytes) -> None:
         read(stream(data))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_end_or_are_refused(data: bytes) -> None:
     with contextlib.suppress(ProtocolError):
