@@ -266,3 +266,56 @@ class Mounting(Protocol):
     def held_elsewhere(self, reference: str, blobs: Iterable[Descriptor]) -> None:
         """Tells that the repository of an image's reference holds these blobs. May be told of any registry."""
         ...
+
+
+@runtime_checkable
+class CacheLevel(Protocol):
+    """One place that keeps entries, named by space (`action`, `output`...) and key (lower-case hex or a safe name).
+
+    All of it may be called from several threads.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def fetch(self, space: str, key: str, into: Path) -> bool:
+        """Writes the entry's content to a new file; False where there is none."""
+        ...
+
+    def store(self, space: str, key: str, source: Path) -> None:
+        """Keeps a file's content, whole or not at all. A GoctlError says why it could not."""
+        ...
+
+    def forget(self, space: str, key: str) -> None: ...
+
+
+class Served(Protocol):
+    """A go build that finds what others compiled."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables for the go command."""
+        ...
+
+    def end(self, *, well: bool) -> None:
+        """Tells how it ended."""
+        ...
+
+
+class CompileCache(Protocol):
+    """What was compiled elsewhere, for go commands."""
+
+    def begin(self, folder: Path, name: str, inputs: str) -> Served | None:
+        """Serves a go build that keeps what it compiles in `folder`; None where go's own cache has all that it will ask for.
+
+        `name` is equal for builds that ask for much the same, on any machine; `inputs` covers all that a build is made from.
+        """
+        ...
+
+
+@runtime_checkable
+class HasCompileCache(Protocol):
+    """A Host that has one (optional)."""
+
+    @property
+    def compile_cache(self) -> CompileCache | None: ...

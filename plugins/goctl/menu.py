@@ -248,6 +248,15 @@ KINDS = {
         {"package": "the import path of a package, or a module", **_COMMON},
         positional=("package",),
     ),
+    "go.prune": Kind(
+        "keep Go's build cache within a size, removing what was unused for longest",
+        _options(size="", unused="", **_PLAIN),
+        {
+            "size": "how much to leave: 500MB, 10GiB (default: 10GiB)",
+            "unused": "remove nothing that was used since: 12h, 2d, 1w (default, and at least: 2h)",
+            **_COMMON,
+        },
+    ),
     "registry.login": Kind(
         "try a login at a registry, and keep it where Docker does",
         _options(registry="", username="", **_PLAIN),

@@ -45,6 +45,9 @@ PROMISES = {
     ("process", "SIGINT and SIGTERM with grandchildren that ignore them"): "no process is left after five seconds",
     ("process", "a reader that goes away"): "the run ends in silence, with no process left and no half result",
     ("process", "SIGKILL of goctl itself"): "the next run is right without help, and clears away what was left",
+    ("cacheprog", "mutated messages"): "the session answers or ends, and keeps nothing under a wrong name; it never hangs",
+    ("cacheprog", "an end at any byte"): "the session ends, and nothing half is kept",
+    ("cacheprog", "damaged entries of a level"): "a damaged entry is a miss; what is handed out is what was stored",
     ("config", "mutated files"): "a setting is taken or refused with its line, within a second; never a traceback",
 }
 INTRO = """# Reliability

@@ -28,7 +28,7 @@ LOOKS = {"manifest.create", "manifest.inspect", "tags.list", "tags.delete", "ref
 REGISTRY = {f"registry.{name}" for name in ("login", "logout", "copy", "retag")}
 BUILDERS = {f"builder.{name}" for name in ("create", "inspect", "use", "remove", "prune", "usage")}
 ENGINE = BUILDERS | {"docker.mirrors"}
-CHORE_NAMES = MODULES | LOOKS | REGISTRY | ENGINE | {"generate", "go.env", "base.update", "base.status", "clean"}
+CHORE_NAMES = MODULES | LOOKS | REGISTRY | ENGINE | {"generate", "go.env", "go.prune", "base.update", "base.status", "clean"}
 BAKING = {"bake", "dockerfile.write", "dockerfile.check"}
 ALL = STAGES | QUESTIONS | CHORE_NAMES | BAKING | {"merge", "parity"}
 #: How each is called with nothing but its name and what it must be given.
@@ -119,6 +119,7 @@ _OPTIONS = {
     "mod.vendor": {"check"},
     "mod.why": {"package"},
     "base.status": {"check"},
+    "go.prune": {"size", "unused"},
     "registry.login": {"registry", "username"},
     "registry.logout": {"registry"},
     "registry.copy": {"source", "target"},

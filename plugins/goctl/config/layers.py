@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from goctl.config.cacheprog import Cache
 from goctl.config.convert import known_fields, words
 from goctl.config.lines import index
 from goctl.config.members import inherited
@@ -29,6 +30,7 @@ FIXED: dict[str, type[msgspec.Struct]] = {
     "archive": Archives,
     "publish": Publish,
     "release": Release,
+    "cache": Cache,
     "buildkit": BuildKit,
 }
 

@@ -27,7 +27,8 @@ _HEAD = """# Settings of goctl.toml
 Made by `python -m goctl.config.docs` from the fields that goctl itself reads; not to be edited by hand.
 
 Every setting can be given in `[profiles.NAME]` too, and is used with `--profile NAME`. Those of `[project]`, `[go]`,
-`platforms.default`, `[image]`, `[archive]`, `[publish]`, `[release]` and `[buildkit]` can come from the environment:
+`platforms.default`, `[image]`, `[archive]`, `[publish]`, `[release]`, `[cache]` and `[buildkit]` can come from the
+environment:
 `GOCTL_PROJECT_VERSION`, `GOCTL_PUBLISH_TO=corp,hub`. `invoke config` shows each value and where it came from.
 
 Templates: `{version}`, `{git.sha}`, `{git.short}`, `{git.branch}`, `{date}` (the commit's), `{project}`, `{target}`,

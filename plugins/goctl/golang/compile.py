@@ -18,15 +18,18 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from goctl.contracts import Artifact, Binary, Host, Outcome
+from goctl.contracts import Artifact, Binary, CompileCache, Host, Outcome
 from goctl.errors import BuildError, GoctlError
 from goctl.events import Output, StepProgress, StepStarted
 from goctl.golang.cgo import environment
 from goctl.golang.diagnose import diagnose
+from goctl.golang.elsewhere import built
+from goctl.golang.environment import cache_folder
 from goctl.plan.facts import ListingKey
 from goctl.plan.model import CompileStep
 from goctl.system import memory
 from goctl.system.files import move, storage_errors
+from goctl.system.lease import lease
 from goctl.system.ledger import Ledger, digest_of
 from goctl.system.process import Completed, run
 from goctl.values import Digest, Platform
@@ -51,8 +54,9 @@ class _Seed(NamedTuple):
 class Compiler:
     """Carries out compile steps with the host's Go toolchain."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, cache: CompileCache | None = None) -> None:
         self._host = host
+        self._cache = cache
         self._ledger = Ledger(host.memo, host.root, host.scratch)
 
     def run(self, steps: Sequence[CompileStep], inputs: Mapping[str, Artifact]) -> Iterator[Outcome]:
@@ -82,7 +86,7 @@ class Compiler:
                 self._host.scratch.mkdir(parents=True, exist_ok=True)
                 folder = Path(tempfile.mkdtemp(prefix="build.", dir=self._host.scratch))
             try:
-                for outcome in _Build(self._host, self._ledger, batch, folder, parallel).run():
+                for outcome in _Build(self._host, self._cache, self._ledger, batch, folder, parallel).run():
                     put(outcome)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -115,8 +119,17 @@ def batches(steps: Sequence[CompileStep]) -> list[list[CompileStep]]:
 class _Build:
     """One go build."""
 
-    def __init__(self, host: Host, ledger: Ledger, steps: list[CompileStep], folder: Path, parallel: int) -> None:
+    def __init__(
+        self,
+        host: Host,
+        cache: CompileCache | None,
+        ledger: Ledger,
+        steps: list[CompileStep],
+        folder: Path,
+        parallel: int,
+    ) -> None:
         self._host = host
+        self._cache = cache
         self._parallel = parallel
         self._ledger = ledger
         self._steps = steps
@@ -170,13 +183,16 @@ class _Build:
             env["GOTMPDIR"] = str(self._tmp)
         if memory.available() >= _ROOMY * self._host.jobs:
             env.setdefault("GOGC", _COLLECT_LATE)
-        return run(
-            (toolchain.command, "build", "-trimpath", "-buildvcs=false", f"-p={self._parallel}", *first.flags)
-            + ("-o", str(self._out) + os.sep, "--", *(step.import_path for step in self._steps)),
-            cwd=self._host.module,
-            env=env,
-            on_stderr=self._heard,
+        command = (
+            *(toolchain.command, "build", "-trimpath", "-buildvcs=false", f"-p={self._parallel}", *first.flags),
+            *("-o", str(self._out) + os.sep, "--", *(step.import_path for step in self._steps)),
         )
+
+        def build(environment: Mapping[str, str]) -> Completed:
+            return run(command, cwd=self._host.module, env=environment, on_stderr=self._heard)
+
+        with lease(cache_folder(env)):
+            return built(self._host, self._cache, self._steps, env, build)
 
     def _heard(self, line: str) -> None:
         if line.startswith("go: downloading "):

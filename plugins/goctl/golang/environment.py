@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from goctl.config.model import Go
@@ -68,6 +69,21 @@ def settings_file(environment: Mapping[str, str]) -> str:
 def effective(name: str, environment: Mapping[str, str]) -> str:
     """A setting as the go command sees it: from the environment, else from what `go env -w` wrote; empty where unset."""
     return environment.get(name) or _written(name, settings_file(environment))
+
+
+def cache_folder(environment: Mapping[str, str]) -> Path | None:
+    """GOCACHE as the go command finds it (cmd/go/internal/cache, DefaultDir); None where it is off, or cannot be."""
+    named = effective("GOCACHE", environment)
+    if named:
+        return Path(named) if os.path.isabs(named) else None
+    home = environment.get("HOME", "")
+    if sys.platform == "win32":
+        above = environment.get("LocalAppData") or environment.get("LOCALAPPDATA", "")
+    elif sys.platform == "darwin":
+        above = os.path.join(home, "Library", "Caches") if home else ""
+    else:
+        above = environment.get("XDG_CACHE_HOME") or (os.path.join(home, ".cache") if home else "")
+    return Path(above, "go-build") if os.path.isabs(above) else None
 
 
 def from_goroot(name: str, goroot: str) -> str:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
-from goctl.contracts import Artifact, Host, Outcome
+from goctl.contracts import Artifact, HasCompileCache, Host, Outcome
 from goctl.errors import GoctlError, Interrupted
 from goctl.plan.model import ArchiveStep, ChecksumsStep, CompileStep, ImageStep, IndexStep, Step
 
@@ -32,7 +32,8 @@ class EmbeddedEngine:
         if compiles:
             from goctl.golang.compile import Compiler
 
-            yield from Compiler(self._host).run(compiles, inputs)
+            cache = self._host.compile_cache if isinstance(self._host, HasCompileCache) else None
+            yield from Compiler(self._host, cache).run(compiles, inputs)
         for step in steps:
             if not isinstance(step, CompileStep):
                 yield self._timed(step, inputs)

@@ -153,7 +153,7 @@ def release(crew: Crew, request: Request) -> None:
     refuse_networks(crew, {project: own for project, own in everything.items() if "push" in stages[project]})
     counter = _Counter(crew.first.emit)
     crew.listen(counter)
-    with _finishing(counter, started), crew.first.lock():
+    with _finishing(counter, started), crew.first.lock(), _sharing(crew):
         crew.first.tidy()
         if request.since:
             prepare(crew, everything, dict.fromkeys(everything, ("mod", "generate")))
@@ -273,6 +273,22 @@ class _Counter:
             self.cached += event.outcome == "cached"
             self.done += event.outcome == "done"
         self._emit(event)
+
+
+@contextlib.contextmanager
+def _sharing(crew: Crew) -> Iterator[None]:
+    """Finishes what is shared of the compiler's work, once all else is done."""
+    well = False
+    try:
+        yield
+        well = True
+    finally:
+        actions = crew.first.stores.go_actions
+        if actions is not None:
+            from goctl.release.compiled import finish
+
+            crew.first.stores.go_actions = None
+            finish(crew.first, actions, abandon=not well)
 
 
 @contextlib.contextmanager

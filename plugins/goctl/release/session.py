@@ -25,6 +25,7 @@ from goctl.system.process import children
 from goctl.values import to_json
 
 if TYPE_CHECKING:
+    from goctl.cacheprog.actions import CompileActions
     from goctl.release.lock import Locked
 
 STATE = ".goctl"
@@ -38,6 +39,7 @@ class Stores:
         self._look_only = look_only
         self.once = threading.RLock()
         self.destinations: dict[tuple[str, bytes], Destination] = {}
+        self.go_actions: CompileActions | None = None
         self._locked: dict[Path, Locked] = {}
 
     @cached_property
@@ -107,6 +109,16 @@ class Session:
     @property
     def memo(self) -> Memo:
         return self.stores.memo
+
+    @property
+    def compile_cache(self) -> CompileActions | None:
+        """What go builds ask for what others compiled: one for all sessions of a command line."""
+        with self.stores.once:
+            if self.stores.go_actions is None and self.config.cache.shared:
+                from goctl.release.compiled import compile_actions
+
+                self.stores.go_actions = compile_actions(self)
+            return self.stores.go_actions
 
     @cached_property
     def bases(self) -> Bases:

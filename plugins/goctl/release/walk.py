@@ -242,6 +242,9 @@ class Walk:
         """Notes what was compiled, unless sources were edited meanwhile: then nobody knows what went into the programs."""
         fresh, self._fresh = self._fresh, []
         changed = self._hooks.sources_changed() if fresh else ()
+        actions = self._session.stores.go_actions
+        if actions is not None:
+            (actions.drop if changed else actions.keep)()
         if changed:
             self._errors.append(
                 BuildError(

@@ -1,0 +1,189 @@
+"""go's own cache, GOCACHE, as the go command reads and writes it (cmd/go/internal/cache): the server's local level.
+
+    xx/HEX-a    an action: `v1 ACTION OUTPUT SIZE TIME`, numbers in 20 places
+    xx/HEX-d    an output, by its sha256; a folder with one file where it is a program that go itself keeps
+
+Because both sides keep the same files, a machine is as warm with the server as without it. Files come into being by
+rename, as whole ones; like go itself, nothing is synced to the disk: what a power loss damages has another hash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import stat
+import time
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+from goctl.cacheprog.protocol import ID_SIZE
+from goctl.system.files import replace
+
+_ENTRY: Final = re.compile(rb"v1 ([0-9a-f]{64}) ([0-9a-f]{64}) ( *\d+) ( *\d+)\n")
+ENTRY_SIZE: Final = 3 + 2 * (2 * ID_SIZE + 1) + 2 * 21
+#: go notes the last use of an entry by its time, to the hour.
+_USED_EVERY = 3600.0
+
+
+class Entry(NamedTuple):
+    """What an action brought forth: the output's id, its bytes, and when it was made (ns since the epoch)."""
+
+    output: bytes
+    size: int
+    made: int
+
+    def line(self, action: bytes) -> bytes:
+        return f"v1 {action.hex()} {self.output.hex()} {self.size:20d} {self.made:20d}\n".encode()
+
+
+def parse(action: bytes, line: bytes) -> Entry | None:
+    """The entry of an action from its line; None where that is damaged, or another action's."""
+    match = _ENTRY.fullmatch(line)
+    if match is None or len(line) != ENTRY_SIZE or match[1] != action.hex().encode():
+        return None
+    return Entry(bytes.fromhex(match[2].decode()), int(match[3]), int(match[4]))
+
+
+class Folder:
+    """A GOCACHE. Any number of threads and processes, go's own among them, may use it at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._root = str(path)
+
+    def entry(self, action: bytes) -> Entry | None:
+        """What is noted of an action, whether or not its output is still there."""
+        name = self._name(action, "a")
+        try:
+            with open(name, "rb", buffering=0) as file:
+                line = file.read(ENTRY_SIZE + 1)
+                status = os.fstat(file.fileno())
+        except OSError:
+            return None
+        entry = parse(action, line)
+        if entry is not None:
+            _use(name, status)
+        return entry
+
+    def output(self, entry: Entry) -> str | None:
+        """The path of an output that is there with the size it should have."""
+        name = self._name(entry.output, "d")
+        try:
+            status = os.stat(name)
+            if stat.S_ISDIR(status.st_mode):
+                (only,) = os.listdir(name)
+                name = os.path.join(name, only)
+                status = os.stat(name)
+        except (OSError, ValueError):
+            return None
+        if status.st_size != entry.size:
+            return None
+        _use(name, status)
+        return name
+
+    def has(self, action: bytes) -> bool:
+        entry = self.entry(action)
+        return entry is not None and self.output(entry) is not None
+
+    def note(self, action: bytes, entry: Entry) -> None:
+        """Writes down what an action brought forth."""
+        name = self._name(action, "a")
+        with _New(name) as new:
+            new.write(entry.line(action))
+            new.put(name)
+
+    def writer(self, output: bytes, size: int) -> Writer:
+        """A new output of that id and size, which is checked when it is whole."""
+        return Writer(self, self._name(output, "d"), Entry(output, size, 0))
+
+    def _name(self, id: bytes, kind: str) -> str:
+        digits = id.hex()
+        return f"{self._root}{os.sep}{digits[:2]}{os.sep}{digits}-{kind}"
+
+
+def _use(name: str, status: os.stat_result) -> None:
+    if time.time() - status.st_mtime > _USED_EVERY:
+        with contextlib.suppress(OSError):
+            os.utime(name)
+
+
+class _New:
+    """A file in the making beside the one that it will be. Its name ends as go's own do: go removes what is left of it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = f"{name[:-2]}.{secrets.token_hex(6)}-d"
+        # Not mkstemp's: others may read and write a GOCACHE that go made for them to.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+        try:
+            self._handle = os.open(self.name, flags, 0o666)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(name), exist_ok=True)
+            self._handle = os.open(self.name, flags, 0o666)
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._handle, view) :]
+
+    def put(self, name: str) -> None:
+        self._close()
+        replace(self.name, name)
+        self.name = ""
+
+    def _close(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._close()
+        if self.name:
+            with contextlib.suppress(OSError):
+                os.unlink(self.name)
+
+
+class Writer:
+    """An output in the making: `write` pieces, then `commit`. Left without a commit, it never existed."""
+
+    def __init__(self, folder: Folder, target: str, entry: Entry) -> None:
+        self._folder = folder
+        self._entry = entry
+        self._target = target
+        self._got = 0
+        self._hash = hashlib.sha256()
+        self._new = _New(target)
+
+    def write(self, piece: bytes) -> None:
+        self._got += len(piece)
+        self._hash.update(piece)
+        self._new.write(piece)
+
+    def commit(self) -> str:
+        """The path of the output, once it is whole. Raises ValueError where the content is another than its id says."""
+        if self._got != self._entry.size or self._hash.digest() != self._entry.output:
+            raise ValueError("the content is another than its id says")
+        try:
+            self._new.put(self._target)
+        except OSError:
+            # Where go keeps a program in a folder, or on Windows somebody reads the file, the content may be there.
+            there = self._folder.output(self._entry)
+            if there is None or not self._is_same(there):
+                raise
+            return there
+        return self._target
+
+    def _is_same(self, path: str) -> bool:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").digest() == self._entry.output
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._new.__exit__(*exception)

@@ -1,0 +1,306 @@
+"""The server over its real program: hits, misses, what a level has, slow ones, dead ones, and nonsense."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import random
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from goctl.cache.store import Records
+from goctl.cacheprog.actions import CompileActions, Serving
+from goctl.cacheprog.folder import Folder
+from goctl.cacheprog.records import INLINE
+from goctl.cacheprog.server import HANDS_OVER, Server
+from goctl.events import Event, Notice
+from tests.cacheprog.gocommand import GoCommand, Shelf, id_of, request
+
+ACTION = id_of("action")
+SMALL, LARGE = b"small", random.Random(1).randbytes(5000) * 40
+assert len(SMALL) <= INLINE < len(LARGE)
+
+
+class Machine:
+    """A machine with a GOCACHE and a memory of its own, beside a shelf that several share."""
+
+    def __init__(self, folder: Path, shelf: Shelf, **how: float) -> None:
+        self.cache = folder / "go-build"
+        self.events: list[Event] = []
+        self.memo = Records(folder / "records")
+        self.actions = CompileActions(shelf, self.memo, folder / "scratch", self.events.append, **how)
+
+    def begin(self, inputs: str = "inputs") -> Serving:
+        serving = self.actions.begin(self.cache, "name", inputs)
+        assert serving is not None
+        return serving
+
+    def build(self, contents: dict[str, bytes], inputs: str = "inputs") -> list[bool]:
+        """A build that asks for actions and makes those that are not there; whether each was there."""
+        serving = self.begin(inputs)
+        found = []
+        with GoCommand(serving.environment["GOCACHEPROG"]) as go:
+            for name, content in contents.items():
+                got = go.ask("get", id_of(name))
+                found.append(not got.get("Miss"))
+                if got.get("Miss"):
+                    got = go.ask("put", id_of(name), content)
+                assert Path(got["DiskPath"]).read_bytes() == content
+            go.ask("close")
+        serving.end(well=True)
+        self.actions.keep()
+        return found
+
+    def warnings(self) -> list[str]:
+        return [event.message for event in self.events if isinstance(event, Notice)]
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path / "shelf")
+
+
+@pytest.fixture
+def machine(tmp_path: Path, shelf: Shelf) -> Iterator[Machine]:
+    made = Machine(tmp_path / "one", shelf)
+    yield made
+    shelf.hangs.set()
+    made.actions.close(abandon=True)
+
+
+CONTENTS = {"a": SMALL, "b": LARGE, "c": b"", "d": SMALL}
+
+
+def test_go_finds_again_what_it_put(machine: Machine) -> None:
+    with GoCommand(machine.begin().environment["GOCACHEPROG"]) as go:
+        assert go.hello == {"ID": 0, "KnownCommands": ["get", "put", "close"]}
+        for content in (SMALL, LARGE, b""):
+            assert go.ask("get", ACTION + b"") == {"ID": go._number, "Miss": True} or content != SMALL
+            put = go.ask("put", ACTION, content)
+            assert Path(put["DiskPath"]).read_bytes() == content
+            got = go.ask("get", ACTION)
+            assert got["DiskPath"] == put["DiskPath"]
+            assert got.get("Size", 0) == len(content)
+            assert base64.b64decode(got["OutputID"]) == hashlib.sha256(content).digest()
+        assert go.ask("close") == {"ID": go._number}
+        assert go.answer() == {}
+
+
+def test_another_machine_fetches_what_one_made(machine: Machine, tmp_path: Path, shelf: Shelf) -> None:
+    assert machine.build(CONTENTS) == [False] * 4
+    counts = machine.actions.close()
+    assert counts.sent == 4
+    assert not machine.warnings()
+    other = Machine(tmp_path / "two", shelf)
+    assert other.build(CONTENTS) == [True] * 4
+    assert other.actions.close().brought == 4
+    assert not list((tmp_path / "two" / "scratch").iterdir())
+
+
+def test_an_action_that_no_list_names_is_asked_for(machine: Machine, tmp_path: Path, shelf: Shelf) -> None:
+    machine.build(CONTENTS)
+    machine.actions.close()
+    for path in (shelf.folder / "action").glob("asked-*"):
+        path.unlink()
+    other = Machine(tmp_path / "two", shelf)
+    assert other.build(CONTENTS) == [True] * 4
+    other.actions.close()
+
+
+def test_what_the_last_build_asked_for_comes_before_it_is_asked_for(machine: Machine, tmp_path: Path, shelf: Shelf) -> None:
+    machine.build(CONTENTS)
+    machine.actions.close()
+    other = Machine(tmp_path / "two", shelf)
+    serving = other.begin()
+    deadline = time.monotonic() + 20
+    while not all(serving.folder.has(id_of(name)) for name in CONTENTS) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert all(serving.folder.has(id_of(name)) for name in CONTENTS)
+    # Small outputs come with the list: one request for that, one for the large one.
+    assert len(shelf.asked("fetch")) - 1 - len(CONTENTS) <= 2
+    other.actions.close()
+
+
+def test_a_warm_machine_is_not_served(machine: Machine, shelf: Shelf) -> None:
+    machine.build(CONTENTS)
+    machine.actions.close()
+    again = CompileActions(shelf, machine.memo, machine.cache, machine.events.append)
+    before = len(shelf.requests)
+    assert again.begin(machine.cache, "name", "inputs") is None
+    edited = again.begin(machine.cache, "name", "edited")
+    assert edited is not None
+    again.close()
+    entry = Folder(machine.cache).entry(id_of("b"))
+    assert entry is not None
+    Path(Folder(machine.cache).output(entry) or "").unlink()
+    once_more = CompileActions(shelf, machine.memo, machine.cache, machine.events.append)
+    assert once_more.begin(machine.cache, "name", "inputs") is not None
+    once_more.close()
+    assert len(shelf.requests) > before
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_nothing_is_sent_of_what_nobody_believes(machine: Machine, shelf: Shelf, well: bool) -> None:
+    serving = machine.begin()
+    with GoCommand(serving.environment["GOCACHEPROG"]) as go:
+        go.ask("put", ACTION, LARGE)
+    serving.end(well=well)
+    # Sources that were edited meanwhile, or a build that failed.
+    (machine.actions.drop if well else machine.actions.keep)()
+    machine.actions.close()
+    assert shelf.asked("store") == []
+
+
+@pytest.mark.parametrize("damage", ["bit", "short", "long", "foreign", "empty"])
+def test_a_damaged_entry_is_a_miss_and_goes(machine: Machine, tmp_path: Path, shelf: Shelf, damage: str) -> None:
+    machine.build(CONTENTS)
+    machine.actions.close()
+    for path in [*shelf.folder.joinpath("output").iterdir(), *shelf.folder.joinpath("action").iterdir()]:
+        content = path.read_bytes()
+        made = {
+            "bit": content[:-3] + bytes([content[-3] ^ 4]) + content[-2:],
+            "short": content[:-1],
+            "long": content + b"x",
+            "foreign": b"somebody else's",
+            "empty": b"",
+        }[damage]
+        path.write_bytes(made)
+    other = Machine(tmp_path / "two", shelf)
+    # What is found is compared where it is read. Bytes behind a whole frame are nobody's content, and hurt nobody.
+    found = other.build(CONTENTS)
+    assert damage == "long" or not any(found[:2])
+    assert not other.warnings()
+    other.actions.close()
+
+
+def test_a_level_that_hangs_costs_one_patience(tmp_path: Path, shelf: Shelf) -> None:
+    shelf.hangs.clear()
+    machine = Machine(tmp_path / "one", shelf, patience=1.0, linger=1.0)
+    started = time.monotonic()
+    contents = {f"action {n}": SMALL for n in range(20)}
+    assert machine.build(contents) == [False] * 20
+    assert time.monotonic() - started < 4
+    machine.actions.close()
+    assert time.monotonic() - started < 6
+    assert len(machine.warnings()) == 1
+    shelf.hangs.set()
+
+
+def test_a_level_that_is_down_is_told_of_once(tmp_path: Path, shelf: Shelf) -> None:
+    shelf.down = True
+    machine = Machine(tmp_path / "one", shelf)
+    assert machine.build({f"action {n}": SMALL for n in range(20)}) == [False] * 20
+    machine.actions.close()
+    assert machine.warnings() == ["the cache level shelf is left alone in this run: the shelf is down"]
+
+
+def test_what_a_slow_level_lacks_is_not_waited_for_again_and_again(tmp_path: Path, shelf: Shelf) -> None:
+    shelf.delay = 0.05
+    machine = Machine(tmp_path / "one", shelf, linger=0.0)
+    started = time.monotonic()
+    machine.build({f"action {n}": SMALL for n in range(200)})
+    assert time.monotonic() - started < 8
+    asked = len(shelf.asked("fetch"))
+    assert asked < 120
+    machine.actions.close(abandon=True)
+
+
+def test_what_does_not_arrive_in_time_is_told_of(tmp_path: Path, shelf: Shelf) -> None:
+    machine = Machine(tmp_path / "one", shelf, linger=0.3)
+    serving = machine.begin()
+    with GoCommand(serving.environment["GOCACHEPROG"]) as go:
+        for n in range(40):
+            go.ask("put", id_of(str(n)), SMALL)
+    serving.end(well=True)
+    shelf.delay = 0.2
+    machine.actions.keep()
+    started = time.monotonic()
+    machine.actions.close()
+    assert time.monotonic() - started < 3
+    assert "did not reach the cache level shelf in time" in machine.warnings()[0]
+
+
+def test_many_go_commands_are_served_at_once(machine: Machine) -> None:
+    serving = machine.begin()
+
+    def work(number: int) -> None:
+        with GoCommand(serving.environment["GOCACHEPROG"]) as go:
+            for n in range(20):
+                content = f"{n}".encode() * 1000
+                # All of them make the same things.
+                path = go.ask("put", id_of(str(n)), content)["DiskPath"]
+                assert Path(path).read_bytes() == content
+                assert go.ask("get", id_of(f"{number}"))["ID"]
+            go.ask("close")
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(work, range(12)))
+
+
+@pytest.mark.parametrize("hands_over", [False, pytest.param(True, marks=pytest.mark.skipif(not HANDS_OVER, reason="POSIX"))])
+def test_both_ways_to_the_server_work(tmp_path: Path, shelf: Shelf, hands_over: bool) -> None:
+    machine = Machine(tmp_path / "one", shelf)
+    serving = machine.begin()
+    server = Server(hands_over=hands_over)
+    try:
+        with GoCommand(server.command(7, serving) or "") as go:
+            path = go.ask("put", ACTION, LARGE)["DiskPath"]
+            assert Path(path).read_bytes() == LARGE
+            assert go.ask("get", ACTION)["DiskPath"] == path
+            go.ask("close")
+            assert go.answer() == {}
+    finally:
+        server.close()
+        machine.actions.close()
+
+
+def test_a_stranger_is_not_served(machine: Machine, shelf: Shelf) -> None:
+    serving = machine.begin()
+    server = Server(hands_over=False)
+    command = server.command(1, serving) or ""
+    word = Path(command.split()[-2].strip("'\""))
+    port, _ = word.read_text(encoding="ascii").split()
+    word.write_text(f"{port} {'0' * 32}", encoding="ascii")
+    with GoCommand(command) as go:
+        assert go.hello == {}
+    server.close()
+
+
+def test_a_server_that_is_gone_is_told_of(tmp_path: Path, shelf: Shelf) -> None:
+    machine = Machine(tmp_path / "one", shelf)
+    command = machine.begin().environment["GOCACHEPROG"]
+    machine.actions.close()
+    with GoCommand(command) as go:
+        assert go.hello == {}
+
+
+def test_a_full_disk_fails_no_more_than_one_put(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    serving = machine.begin()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with GoCommand(serving.environment["GOCACHEPROG"]) as go:
+        go.ask("put", ACTION, SMALL)
+        with monkeypatch.context() as patch:
+            patch.setattr("goctl.cacheprog.folder._New.write", full)
+            assert "No space left" in go.ask("put", id_of("other"), LARGE)["Err"]
+        assert go.ask("get", id_of("other"))["Miss"]
+        assert go.ask("get", ACTION)["DiskPath"]
+        assert "Err" not in go.ask("put", id_of("other"), LARGE)
+
+
+def test_an_end_without_goodbye_leaves_nothing_half(machine: Machine) -> None:
+    serving = machine.begin()
+    with GoCommand(serving.environment["GOCACHEPROG"]) as go:
+        go.send(request(1, "put", ACTION, LARGE)[:-20_000])
+    deadline = time.monotonic() + 10
+    while list(machine.cache.rglob("*-d")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    with contextlib.suppress(FileNotFoundError):
+        assert not list(machine.cache.rglob("*-d"))
