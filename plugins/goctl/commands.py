@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
 
@@ -22,15 +22,18 @@ from goctl.events import Event, Failed
 from goctl.report import Reporter, reporter
 from goctl.system.process import children
 
+if TYPE_CHECKING:
+    from goctl.release.crew import Crew
+
 STAGES = ("release", "build", "image", "archive", "push")
 QUESTIONS = ("plan", "explain", "affected", "config")
 #: Tasks that write nothing below the project.
-LOOKING = (*QUESTIONS, "go.env", "base.status", "manifest.inspect", "tags.list", "referrer.list")
+LOOKING = (*QUESTIONS, "go.env", "base.status", "cache.stats", "cache.why", "manifest.inspect", "tags.list", "referrer.list")
 
 
 def command(file: Path, name: str, /, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:
     """Runs the task of that name. Raises invoke's Exit with the error's own code when it fails."""
-    if name == "explain":
+    if name in ("explain", "cache.why"):
         options["select"] = (options.pop("target"),)
     options = {**options, **{key: value for key, value in defaults.items() if key in options and not options[key]}}
     listener = reporter(json=options.pop("json", False))
@@ -63,35 +66,52 @@ def _run(file: Path, name: str, *, dry: bool, emit: _Output, options: dict[str, 
     look_only = dry or name in LOOKING
     profile, jobs, offline = options.pop("profile", ""), options.pop("jobs", 0), options.pop("offline", False)
     crew = assemble(file, profile=profile, emit=emit, jobs=jobs, look_only=look_only, offline=offline)
+    ended = False
+    try:
+        _do(crew, name, dry=dry, options=options)
+        ended = True
+    finally:
+        # What was made so far is right, whatever failed after it; who interrupts a run does not wait for it.
+        crew.first.stores.close(abandon=not ended and children.ended.is_set())
+    return None
+
+
+def _do(crew: Crew, name: str, *, dry: bool, options: dict[str, Any]) -> None:
     select = tuple(options.pop("select", None) or ())
     if name in STAGES and not dry:
         from goctl.release.run import Request, release
 
         release(crew, Request(task=name, select=select, since=options["since"], shard=options["shard"]))
-        return None
+        return
     from goctl.release import answers
 
     if name in STAGES or name == "plan":
         answers.plan(crew, select, "release" if name == "plan" else name, options.get("since", ""))
-        return None
+        return
     if name == "merge":
         from goctl.release.run import merge
 
         merge(crew, tuple(options["folder"] or ()))
-        return None
+        return
     if name == "affected":
         answers.affected(crew, select, options["since"])
-        return None
+        return
     if name == "explain":
         answers.explain(crew, select)
-        return None
+        return
     if name == "config":
         answers.config(crew)
-        return None
+        return
+    if name.startswith("cache."):
+        from goctl.release import cachework
+
+        if name in ("cache.why", "cache.warm"):
+            options["select"] = select
+        cachework.run(crew, name, dry=dry, **options)
+        return
     from goctl.release import chores
 
     chores.run(crew, name, dry=dry, **options)
-    return None
 
 
 class _Output:

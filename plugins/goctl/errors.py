@@ -14,6 +14,7 @@ reader can each show them in their own way. Secrets never enter either of them.
     ├── RegistryError     8   a registry refused, or could not be reached
     ├── ExtensionError    9   an engine or a destination that cannot be used
     ├── StorageError     10   a disk that is full, read-only or not ours
+    │   └── LevelError   10   a level of the cache that is down, slow, full, or refuses
     └── Interrupted     130   Ctrl-C (143: SIGTERM)
 
 Exit code 2 is left alone: shells and argument parsers use it for themselves.
@@ -157,6 +158,10 @@ class ExtensionError(GoctlError):
 
 class StorageError(GoctlError):
     exit_code = 10
+
+
+class LevelError(StorageError):
+    """A level of the cache could not be asked or written. No release fails by it: the level is left alone from then on."""
 
 
 class Interrupted(GoctlError):

@@ -15,6 +15,7 @@ import pytest
 from invoke.context import Context
 
 from goctl import commands, errors, tasks
+from goctl.release import cachework
 from goctl.release.chores import CHORES
 
 TASKS = 'from goctl import namespace\n\nns = namespace("goctl.toml")\n'
@@ -27,12 +28,16 @@ MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "ven
 LOOKS = {"manifest.create", "manifest.inspect", "tags.list", "tags.delete", "referrer.attach", "referrer.list"}
 REGISTRY = {f"registry.{name}" for name in ("login", "logout", "copy", "retag")}
 CHORE_NAMES = MODULES | LOOKS | REGISTRY | {"generate", "go.env", "base.update", "base.status", "clean"}
-ALL = STAGES | QUESTIONS | CHORE_NAMES | {"merge"}
+CACHE = {f"cache.{name}" for name in ("stats", "why", "prune", "warm", "export", "import", "invalidate")}
+ALL = STAGES | QUESTIONS | CHORE_NAMES | CACHE | {"merge"}
 #: How each is called with nothing but its name and what it must be given.
 _REGISTRY = ("--registry", "registry.example.com")
 GIVEN = {
     "explain": ("api",),
     "mod.why": ("fmt",),
+    "cache.why": ("api",),
+    "cache.export": ("x.cache",),
+    "cache.import": ("x.cache",),
     "registry.login": (*_REGISTRY, "--username", "me"),
     "registry.logout": _REGISTRY,
     "registry.copy": ("127.0.0.1:9/a:1", "127.0.0.1:9/b"),
@@ -125,6 +130,11 @@ _OPTIONS = {
     "tags.delete": {"repository", "keep", "older", "protect"},
     "referrer.attach": {"reference", "file", "artifact-type", "media-type", "annotation"},
     "referrer.list": {"reference", "artifact-type"},
+    "cache.why": {"target"},
+    "cache.warm": {"select"},
+    "cache.export": {"file"},
+    "cache.import": {"file"},
+    "cache.invalidate": {"target", "key", "older", "toolchain"},
 }
 
 
@@ -151,6 +161,7 @@ def test_every_task_has_something_that_does_it() -> None:
     assert set(commands.STAGES) == STAGES
     assert set(commands.QUESTIONS) | {"doctor"} == QUESTIONS
     assert set(CHORES) == CHORE_NAMES
+    assert set(cachework.TASKS) == CACHE
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
@@ -185,7 +196,7 @@ def test_without_a_file_every_task_says_so(tmp_path: Path, name: str) -> None:
     assert "Traceback" not in text
 
 
-@pytest.mark.parametrize("name", sorted(STAGES | CHORE_NAMES - {"go.env"}))
+@pytest.mark.parametrize("name", sorted(STAGES | CACHE | CHORE_NAMES - {"go.env"}))
 def test_dry_changes_nothing(tmp_path: Path, name: str) -> None:
     write(tmp_path, TOML + 'platforms = ["linux/amd64"]\n')
     (tmp_path / "cmd/api").mkdir(parents=True)

@@ -45,6 +45,11 @@ def setup(host: Host) -> None:
     host.memo.put("modules", key, b"1")
 
 
+def is_set_up(host: Host) -> bool:
+    """Whether setup() would find all modules there without asking go."""
+    return host.memo.get("modules", _state(host, modules_in_use(host))) is not None
+
+
 def _state(host: Host, folders: Sequence[Path]) -> str:
     """A digest of all that says which modules are needed, and of where they are kept."""
     work = workspace(host)
