@@ -73,13 +73,19 @@ def _digest(path: Path) -> str:
 
 def send(host: Host, snapshot: Snapshot) -> None:
     """Writes a record down where others find it, if there is such a place."""
-    if not isinstance(host.memo, Sharing):
-        return
+    if isinstance(host.memo, Sharing):
+        content = packed(host, snapshot)
+        if content is not None:
+            host.memo.put(KIND, key_of(host), content)
+
+
+def packed(host: Host, snapshot: Snapshot) -> bytes | None:
+    """A record as others can use it; None where its graphs are gone."""
     listings = []
     for key, listing in from_json(snapshot.listings, list[tuple[ListingKey, Listing]]):
         content = host.memo.get("graph", listing.detail)
         if content is None:
-            return
+            return None
         graph = {
             path: msgspec.structs.replace(node, dir=_relative(host, node.dir) if node.dir else "")
             for path, node in decode_graph(content).items()
@@ -93,7 +99,7 @@ def send(host: Host, snapshot: Snapshot) -> None:
         _relative(host, snapshot.ignored),
         listings,
     )
-    host.memo.put(KIND, key_of(host), zlib.compress(to_json(made), 6))
+    return zlib.compress(to_json(made), 6)
 
 
 def receive(host: Host, context: str) -> Snapshot | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -267,15 +266,17 @@ def _forget_here(session: Session, names: set[str], before: float | None) -> Non
 
 
 def export(crew: Crew, *, file: str, dry: bool) -> None:
+    """Writes what the project knows to one file."""
     from goctl.release.carried import export as write
 
-    write(crew.first, Path(file), dry=dry)
+    write(crew, crew.first.root / file, dry=dry)
 
 
 def take_in(crew: Crew, *, file: str, dry: bool) -> None:
+    """Takes in what export() wrote."""
     from goctl.release.carried import take_in as read
 
-    read(crew.first, Path(file), dry=dry)
+    read(crew.first, crew.first.root / file, dry=dry)
 
 
 TASKS: dict[str, Callable[..., None]] = {

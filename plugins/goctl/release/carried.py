@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Final
 import msgspec
 
 from goctl.cache.folder import FolderShelf
-from goctl.cache.shared import SHARED, Labels, Result, result_key_of
+from goctl.cache.shared import SHARED, Labels, Result, result_key, result_key_of
 from goctl.cache.shelved import SPACES, ShelvedLevel, place
 from goctl.cache.store import Records
 from goctl.contracts import Binary
@@ -26,13 +26,15 @@ from goctl.system.files import move, storage_errors
 from goctl.values import ByteSize, from_json
 
 if TYPE_CHECKING:
+    from goctl.release.crew import Crew
     from goctl.release.session import Session
 
 _MOST_NAME: Final = 200
 
 
-def export(session: Session, file: Path, *, dry: bool) -> None:
+def export(crew: Crew, file: Path, *, dry: bool) -> None:
     """Writes all results that the project knows, with the blobs and programs they speak of."""
+    session = crew.first
     if dry:
         session.emit(Notice(f"would write {file}", level="info"))
         return
@@ -41,6 +43,7 @@ def export(session: Session, file: Path, *, dry: bool) -> None:
     with session.lock(), tempfile.TemporaryDirectory(prefix="export.", dir=session.scratch) as folder:
         level = ShelvedLevel("export", FolderShelf(Path(folder, "level"), shared=True))
         count = _results(session, level, Path(folder, "value")) + _blobs(session, level)
+        count += _listings(crew, level, Path(folder, "value"))
         packed = Path(folder, "packed")
         with storage_errors(str(file)):
             _pack(Path(folder, "level"), packed)
@@ -60,6 +63,22 @@ def _results(session: Session, level: ShelvedLevel, beside: Path) -> int:
             count += 1
             if kind == "compile":
                 count += _program(session, level, value)
+    return count
+
+
+def _listings(crew: Crew, level: ShelvedLevel, beside: Path) -> int:
+    """What go list said of each unit, so that whoever takes this in need not ask it."""
+    from goctl.golang import travel
+    from goctl.golang.record import recall
+
+    count = 0
+    for unit in crew.units.values():
+        snapshot = recall(unit)
+        content = travel.packed(unit, snapshot) if snapshot is not None else None
+        if content is not None:
+            beside.write_bytes(msgspec.json.encode(Result(travel.KIND, content)))
+            level.store("result", result_key(travel.KIND, travel.key_of(unit)), beside)
+            count += 1
     return count
 
 

@@ -55,7 +55,7 @@ class Known:
         return shared is not None and step.input is not None and shared.look_again("compile", step.input) is not None
 
     def bring(self, step: CompileStep) -> bool:
-        """Brings a program that is known, and not here, from a level of the cache to its first place. Whether it is there."""
+        """Brings a program that is known, and not here, from a level of the cache to its first place; whether it did."""
         binary = self.told(step)
         return binary is not None and self._fetch(step.outputs[0], binary.digest, PROGRAM_MODE)
 
