@@ -175,6 +175,18 @@ class CacheLevel(Protocol):
     def forget(self, space: str, key: str) -> None: ...
 
 
+class Carrier(Protocol):
+    """All levels of a run as one (optional): the nearest that has an entry answers, and all that may keep one."""
+
+    def fetch(self, space: str, key: str, into: Path) -> str:
+        """Writes the verified content to a new file; the level that had it, or nothing."""
+        ...
+
+    def store(self, space: str, key: str, source: Path) -> None:
+        """Keeps a file, in the background: it has to stay where it is."""
+        ...
+
+
 class Sealed(Protocol):
     """Content on its way to a shelf."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import random
 import socket
 import subprocess
@@ -25,7 +26,7 @@ from goctl.testing.host import Host
 
 pytestmark = pytest.mark.integration
 NGINX = """daemon off; pid {folder}/pid; error_log stderr;
-{modules}
+{user}
 events {{}}
 http {{ access_log off; client_body_temp_path {folder}/tmp; client_max_body_size 0;
   server {{ listen 127.0.0.1:{port}; location / {{ root {folder}/files; dav_methods PUT DELETE MKCOL;
@@ -67,7 +68,9 @@ def dav(tmp_path: Path, service: Callable[[str, str], str]) -> Iterator[WebShelf
     port = _free_port()
     nginx = service("dav", "nginx")
     (tmp_path / "files").mkdir()
-    (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, port=port, modules=""))
+    # Started by root, nginx would write as somebody who may not look into the folder of a test.
+    user = "user root;" if hasattr(os, "geteuid") and os.geteuid() == 0 else ""
+    (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, port=port, user=user))
     with running([nginx, "-c", str(tmp_path / "nginx.conf"), "-p", str(tmp_path)], port):
         yield WebShelf(f"http://127.0.0.1:{port}/cache", timeout=5)
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -87,7 +85,7 @@ class ShelfLeases:
         self._check = check
         self._length = length
         self._now = now
-        self._holder = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._holder = f"{os.getpid()}-{os.urandom(6).hex()}"
 
     @contextlib.contextmanager
     def turn(self, key: str, done: Callable[[], bool]) -> Iterator[None]:

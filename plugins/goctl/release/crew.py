@@ -99,7 +99,7 @@ class Crew:
             from goctl.golang import modules
 
             self.unprepared.discard(unit)
-            modules.setup(self.units[unit])
+            modules.setup(self.units[unit], self.first.stores.levels)
 
     def listen(self, emit: Emit) -> None:
         """Has all of them tell another listener."""

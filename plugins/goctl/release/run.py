@@ -226,7 +226,7 @@ def _prepare(crew: Crew, chosen: Mapping[str, Chosen], stages: Stages) -> None:
         if unit in wanted and not modules.is_set_up(crew.units[unit]) and adopt(crew.units[unit], wanted[unit]):
             crew.unprepared.add(unit)
         else:
-            modules.setup(crew.units[unit])
+            modules.setup(crew.units[unit], crew.first.stores.levels)
     for project in chosen:
         session = crew.sessions[project]
         patterns = session.config.go.generate

@@ -64,6 +64,8 @@ class Walk:
         self._seconds: dict[str, float] = {}
         self._meter = Meter()
         self._errors: list[GoctlError] = []
+        #: Programs that another run made while this one waited for it.
+        self._taken: set[str] = set()
         self._flights = Flights(crew.first)
         self._dependents: dict[str, list[AnyStep]] = {}
         self._fresh: list[tuple[CompileStep, Binary]] = []
@@ -195,6 +197,7 @@ class Walk:
         for step in batch:
             program = self._known.program(step)
             if program is not None:
+                self._taken.add(step.id)
                 self._ended.put(Outcome(step.id, program))
             else:
                 left.append(step)
@@ -251,6 +254,9 @@ class Walk:
         step = self._steps[ended.step]
         self._seconds[step.id] = ended.seconds
         match step, ended.artifact:
+            case CompileStep(), Binary() as binary if step.id in self._taken:
+                self._finish(step, binary, cached=True)
+                return
             case CompileStep(), Binary() as binary:
                 self._fresh.append((step, binary))
                 self._meter.ended(step, ended.seconds)
