@@ -90,7 +90,7 @@ def unseal(pieces: Iterator[bytes], space: str, key: str, secret: bytes = b"") -
         raise Foreign
     try:
         header = msgspec.json.decode(text, type=Header)
-    except msgspec.MsgspecError:
+    except ValueError:
         raise Foreign from None
     if (header.space, header.key) != (space, key):
         raise Foreign

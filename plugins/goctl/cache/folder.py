@@ -151,12 +151,10 @@ def _beside(path: Path) -> Iterator[tuple[BinaryIO, str]]:
     """An open file in the folder of a path, which is gone afterwards unless it was renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=_NEW, dir=path.parent)
-    file = os.fdopen(handle, "wb")
     try:
-        yield file, name
+        with open(handle, "wb") as file:
+            yield file, name
     finally:
-        with contextlib.suppress(OSError):
-            file.close()
         with contextlib.suppress(OSError):
             os.unlink(name)
 

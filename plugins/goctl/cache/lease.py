@@ -119,7 +119,7 @@ class ShelfLeases:
             return False
         try:
             return msgspec.json.decode(b"".join(pieces), type=Terms).until < self._now()
-        except msgspec.MsgspecError:
+        except ValueError:
             return True
 
     def _renew(self, name: str, ended: threading.Event) -> None:

@@ -119,7 +119,7 @@ class SharedRecords:
             return None
         try:
             result = msgspec.json.decode(answer[0], type=Result)
-        except msgspec.MsgspecError:
+        except ValueError:
             return None
         if result.kind != kind:
             return None

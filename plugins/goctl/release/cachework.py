@@ -249,7 +249,7 @@ def _result(chain: Chain, name: str) -> Result | None:
     answer = chain.fetch_bytes("result", name)
     try:
         return msgspec.json.decode(answer[0], type=Result) if answer is not None else None
-    except msgspec.MsgspecError:
+    except ValueError:
         return None
 
 
