@@ -190,7 +190,7 @@ class Chain:
         for member in nearer:
             if member.writes:
                 # At once, for the file is the caller's from now on.
-                self._try(member, partial(self._put, member, space, key, source))
+                self._try(member, partial(self._put, member, space, key, source), writing=True)
 
     def _put(self, member: Member, space: str, key: str, source: Path) -> bool:
         started = time.perf_counter()
@@ -228,14 +228,15 @@ class Chain:
         member.level.forget(space, key)
         return True
 
-    def _try(self, member: Member, work: Callable[[], bool]) -> bool:
-        """Does something with a level; where it fails, the level is left alone."""
+    def _try(self, member: Member, work: Callable[[], bool], *, writing: bool = False) -> bool:
+        """Does something with a level; where it fails, the level is left alone. One that is full can still be read."""
         try:
             return work()
         except LevelError as error:
             with self._guard:
                 told, member.tally.failures = bool(member.tally.failures), member.tally.failures + 1
-                member.reads = member.writes = False
+                member.reads = member.reads and writing
+                member.writes = False
             if not told and not self.ended.is_set():
                 self._warn(f"the cache level {member.level.name} is left alone: {error.message}")
             return False
@@ -243,7 +244,7 @@ class Chain:
     def _later(self, member: Member, work: Callable[[], bool]) -> None:
         def one() -> None:
             if member.writes and not self.ended.is_set():
-                self._try(member, work)
+                self._try(member, work, writing=True)
 
         with self._guard:
             if self._writers is None:

@@ -11,7 +11,7 @@ from typing import Final
 from goctl.contracts import Sealed
 from goctl.errors import LevelError
 from goctl.system.http import Http, Response, TransportError
-from goctl.system.patience import Patience
+from goctl.system.patience import Patience, TooLong
 
 #: bazel-remote takes names of 64 digits below this folder, and nothing else (with --disable_http_ac_validation).
 _ACTIONS: Final = "/ac"
@@ -25,7 +25,7 @@ class WebShelf:
         self, url: str, *, login: tuple[str, str] = ("", ""), timeout: int = 10, check: Callable[[], None] = lambda: None
     ) -> None:
         self._url = url.rstrip("/")
-        self._http = Http(Patience(1, check=check), silence=timeout)
+        self._http = Http(_Hurry(1, check=check), silence=timeout)
         self._headers = _authorization(*login)
 
     def read(self, name: str) -> Iterator[bytes] | None:
@@ -95,6 +95,17 @@ class WebShelf:
 
     def _host(self) -> str:
         return self._url.partition("://")[2].partition("/")[0]
+
+
+class _Hurry(Patience):
+    """Waits for no server that asks for it: a cache that has to be waited for is none."""
+
+    def admit(self, place: str) -> None:
+        """Raises TooLong where the place asked to be left alone for a while."""
+        with self._guard:
+            left = self._closed_until.get(place, 0.0) - self._clock()
+        if left > 0:
+            raise TooLong(left)
 
 
 def _authorization(user: str, password: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from goctl.cache import tally
-from goctl.errors import Interrupted, StorageError
+from goctl.errors import Interrupted, LevelError, StorageError
 from goctl.events import Notice
 from goctl.release import identity, keeping
 from goctl.values import Duration
@@ -64,5 +64,6 @@ def _trim(session: Session, levels: Chain) -> None:
     """Keeps a user's own folder within its size, once a day at most: it is nobody else's affair."""
     for member in levels.members:
         if member.near and member.writes and member.tally.stored and keeping.is_due(member):
-            for one in keeping.doomed_in(session, member, keeping.held_by(member)):
-                keeping.remove(member, one)
+            with contextlib.suppress(LevelError):
+                for one in keeping.doomed_in(session, member, keeping.held_by(member)):
+                    keeping.remove(member, one)

@@ -13,15 +13,15 @@ import msgspec
 from goctl.cache.shared import Labels, Result, result_key
 from goctl.contracts import Archive, Binary, Image, Index
 from goctl.plan.model import AnyStep, ArchiveStep, ChecksumsStep, CompileStep, ImageStep
-from goctl.system.files import inside, move, storage_errors
+from goctl.system.files import inside, move, storage_errors, umask
 from goctl.system.ledger import Ledger
 from goctl.values import Digest, from_json, to_json
 
 if TYPE_CHECKING:
     from goctl.release.session import Session
 
-#: What is brought from a level is as it was made here, whatever the umask of either machine.
-PROGRAM_MODE, FILE_MODE = 0o755, 0o644
+#: What is brought from a level has the mode of what is made here, but for the umask.
+PROGRAM_MODE, FILE_MODE = 0o777, 0o666
 A = TypeVar("A", Binary, Image, Index, Archive)
 
 
@@ -75,7 +75,7 @@ class Known:
                 beside = Path(folder, place.name)
                 if not levels.fetch("blob", digest.hex, beside):
                     return False
-                beside.chmod(mode)
+                beside.chmod(mode & ~umask())
                 place.parent.mkdir(parents=True, exist_ok=True)
                 move(beside, place)
         self._ledger.made(place, digest)

@@ -16,7 +16,7 @@ from goctl.cache.shelved import ShelvedLevel
 from goctl.config.cache import Level, Mode, age
 from goctl.config.model import Login
 from goctl.contracts import Shelf
-from goctl.errors import ConfigError, LevelError
+from goctl.errors import LevelError
 from goctl.events import Notice
 from goctl.values import ByteSize
 
@@ -54,8 +54,8 @@ def allowed(mode: Mode, *others: Mode) -> tuple[bool, bool]:
 
 
 def chain(session: Session, *, wanted: tuple[str, ...] = ()) -> Chain:
-    """The levels of a project, or those that are `wanted`, with whatever mode. Raises ConfigError for a variable that is not
-    set, ExtensionError for a package that is not there."""
+    """The levels of a project, or those that are `wanted`, with whatever mode. Raises ExtensionError for a package that is
+    not there."""
     cache = session.config.cache
     accounts = tally.read(session.state)
     limit: Mode = cache.pull_request_mode if is_pull_request() else "readwrite"
@@ -98,6 +98,7 @@ def _member(session: Session, name: str, level: Level, chain: Chain) -> Member |
             raise LevelError("the run has ended")
 
     try:
+        secret = variable(name, "sign", level.sign).encode()
         shelf = _shelf(session, level, kind)
     except LevelError as error:
         session.emit(Notice(f"the cache level {name} is left alone: {error.message}"))
@@ -105,7 +106,7 @@ def _member(session: Session, name: str, level: Level, chain: Chain) -> Member |
     made = ShelvedLevel(
         name,
         shelf,
-        secret=variable(name, "sign", level.sign).encode(),
+        secret=secret,
         max_age=age(level.max_age) if level.max_age else 0.0,
         reserve=ByteSize.parse(level.reserve) if level.reserve else 0,
         timeout=level.timeout,
@@ -155,12 +156,13 @@ def _login(level: Level) -> tuple[str, str]:
 
 
 def variable(level: str, setting: str, named: str) -> str:
-    """The value of the variable that a setting names as `env:NAME`. Raises ConfigError where it is not set."""
+    """The value of the variable that a setting names as `env:NAME`. Raises LevelError where it is not set:
+    CI systems give secrets to no build of a fork, and such a build is to be right too."""
     if not named:
         return ""
     name = named.removeprefix("env:")
     value = os.environ.get(name, "")
     if not value:
         where = f"cache.{level}.{setting}" if level else f"{setting} of a cache level"
-        raise ConfigError(f"{where} names the variable {name}, which is not set", hint=f"set {name}, or take it out")
+        raise LevelError(f"{where} names the variable {name}, which is not set")
     return value
