@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -246,3 +247,13 @@ def test_warm_brings_and_sends(tmp_path: Path, registry: Registry, shared: str, 
         shutil.rmtree(tmp_path / "shared")
         second = two.released()
         assert (second.images, second.made) == (first.images, set())
+
+
+def test_of_many_checkouts_that_want_the_same_one_compiles(tmp_path: Path, registry: Registry, warm: Path, go: str) -> None:
+    level = f'[cache.disk]\npath = "{(tmp_path / "disk").as_posix()}"\n'
+    machines = [Machine(tmp_path / str(number), registry.address, level, warm) for number in range(5)]
+    with ThreadPoolExecutor(len(machines)) as pool:
+        released = list(pool.map(lambda machine: machine.released(), machines))
+    assert len({tuple(sorted(one.images.items())) for one in released}) == 1
+    compiled = [step for one in released for step in one.made if step.startswith("compile:")]
+    assert len(compiled) == 4
