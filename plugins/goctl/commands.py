@@ -27,8 +27,21 @@ if TYPE_CHECKING:
 
 STAGES = ("release", "build", "image", "archive", "push")
 QUESTIONS = ("plan", "explain", "affected", "config")
+BAKING = ("bake", "dockerfile.write", "dockerfile.check")
 #: Tasks that write nothing below the project.
-LOOKING = (*QUESTIONS, "go.env", "base.status", "cache.stats", "cache.why", "manifest.inspect", "tags.list", "referrer.list")
+LOOKING = (
+    *QUESTIONS,
+    "go.env",
+    "base.status",
+    "cache.stats",
+    "cache.why",
+    "manifest.inspect",
+    "tags.list",
+    "referrer.list",
+    "dockerfile.check",
+    "builder.inspect",
+    "builder.usage",
+)
 
 
 def command(file: Path, name: str, /, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:
@@ -88,6 +101,17 @@ def _do(crew: Crew, name: str, *, dry: bool, options: dict[str, Any]) -> None:
     if name in STAGES or name == "plan":
         answers.plan(crew, select, "release" if name == "plan" else name, options.get("since", ""))
         return
+    if name in BAKING:
+        _bake(crew, name, select, dry=dry, options=options)
+        return
+    if name == "parity" and dry:
+        answers.plan(crew, select, "image", "")
+        return
+    if name == "parity":
+        from goctl.release.parity import parity
+
+        parity(crew, select)
+        return
     if name == "merge":
         from goctl.release.run import merge
 
@@ -112,6 +136,19 @@ def _do(crew: Crew, name: str, *, dry: bool, options: dict[str, Any]) -> None:
     from goctl.release import chores
 
     chores.run(crew, name, dry=dry, **options)
+
+
+def _bake(crew: Crew, name: str, select: tuple[str, ...], *, dry: bool, options: dict[str, Any]) -> None:
+    from goctl.release import bake
+
+    if name == "dockerfile.check":
+        bake.dockerfile_check(crew, options["file"])
+        return
+    with contextlib.nullcontext() if dry else crew.first.lock():
+        if name == "bake":
+            bake.bake(crew, select, form=options["format"], output=options["output"], check=options["check"], dry=dry)
+        else:
+            bake.dockerfile(crew, select, explain=options["explain"], dry=dry)
 
 
 class _Output:

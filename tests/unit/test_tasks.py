@@ -27,9 +27,12 @@ QUESTIONS = {"plan", "explain", "affected", "config", "doctor"}
 MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "vendor", "why", "outdated")}
 LOOKS = {"manifest.create", "manifest.inspect", "tags.list", "tags.delete", "referrer.attach", "referrer.list"}
 REGISTRY = {f"registry.{name}" for name in ("login", "logout", "copy", "retag")}
-CHORE_NAMES = MODULES | LOOKS | REGISTRY | {"generate", "go.env", "base.update", "base.status", "clean"}
+BUILDERS = {f"builder.{name}" for name in ("create", "inspect", "use", "remove", "prune", "usage")}
+ENGINE = BUILDERS | {"docker.mirrors"}
+CHORE_NAMES = MODULES | LOOKS | REGISTRY | ENGINE | {"generate", "go.env", "base.update", "base.status", "clean"}
+BAKING = {"bake", "dockerfile.write", "dockerfile.check"}
 CACHE = {f"cache.{name}" for name in ("stats", "why", "prune", "warm", "export", "import", "invalidate")}
-ALL = STAGES | QUESTIONS | CHORE_NAMES | CACHE | {"merge"}
+ALL = STAGES | QUESTIONS | CHORE_NAMES | BAKING | CACHE | {"merge", "parity"}
 #: How each is called with nothing but its name and what it must be given.
 _REGISTRY = ("--registry", "registry.example.com")
 GIVEN = {
@@ -38,6 +41,7 @@ GIVEN = {
     "cache.why": ("api",),
     "cache.export": ("x.cache",),
     "cache.import": ("x.cache",),
+    "dockerfile.check": ("Dockerfile",),
     "registry.login": (*_REGISTRY, "--username", "me"),
     "registry.logout": _REGISTRY,
     "registry.copy": ("127.0.0.1:9/a:1", "127.0.0.1:9/b"),
@@ -135,6 +139,17 @@ _OPTIONS = {
     "cache.export": {"file"},
     "cache.import": {"file"},
     "cache.invalidate": {"target", "key", "older", "toolchain"},
+    "bake": {"select", "format", "output", "check"},
+    "dockerfile.write": {"select", "explain"},
+    "dockerfile.check": {"file"},
+    "parity": {"select", "jobs", "offline"},
+    "docker.mirrors": {"write", "file"},
+    "builder.create": {"replace", "force"},
+    "builder.inspect": {"name", "bootstrap"},
+    "builder.use": {"name"},
+    "builder.remove": {"name", "keep-cache", "force"},
+    "builder.usage": {"name", "older"},
+    "builder.prune": {"name", "older", "keep", "everything", "force"},
 }
 
 
@@ -162,6 +177,7 @@ def test_every_task_has_something_that_does_it() -> None:
     assert set(commands.QUESTIONS) | {"doctor"} == QUESTIONS
     assert set(CHORES) == CHORE_NAMES
     assert set(cachework.TASKS) == CACHE
+    assert set(commands.BAKING) == BAKING
 
 
 @pytest.mark.parametrize("name", sorted(ALL))

@@ -175,7 +175,8 @@ def user_folder() -> Path:
     """The folder of a user's own level: below what the system has for caches."""
     home = Path.home()
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local", "goctl", "cache")
+        local = os.environ.get("LOCALAPPDATA")
+        return Path(local or home / "AppData" / "Local", "goctl", "cache")
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "goctl"
     return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache", "goctl")
