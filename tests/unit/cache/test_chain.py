@@ -95,6 +95,19 @@ def test_a_level_that_fails_is_left_alone_after_one_warning(levels: Levels) -> N
     assert levels.words == ["the cache level broken is left alone: it is down"]
 
 
+def test_a_level_that_is_full_is_still_read(levels: Levels) -> None:
+    class Full(ShelvedLevel):
+        def store(self, space: str, key: str, source: Path) -> None:
+            raise LevelError("it is full")
+
+    levels.far.store("blob", KEY, levels.source)
+    chain = levels.chain(Member(Full("full", FolderShelf(levels.root / "far"))))
+    chain.store("result", "aa11", levels.source)
+    chain.close()
+    assert chain.fetch("blob", KEY, levels.root / "into") == "full"
+    assert levels.words == ["the cache level full is left alone: it is full"]
+
+
 @pytest.mark.parametrize(("reads", "writes"), [(True, False), (False, True), (False, False)])
 def test_modes_hold(levels: Levels, reads: bool, writes: bool) -> None:
     levels.far.store("result", "aa11", levels.source)
