@@ -3,8 +3,9 @@
 GOCTL_TEST_REGISTRY=HOST:PORT   a distribution registry that takes pushes
 GOCTL_TEST_DOCKER=1             the Docker engine that `docker` reaches may be used
 GOCTL_TEST_BUILDERS=NAME,NAME   builders of buildx that may be used, and push to that registry
-GOCTL_REQUIRE=registry,docker,buildx,builders,skopeo,crane,conformance,wine     expected to be there: a test that lacks one
-                                fails, as does a run in which an integration test was skipped for want of anything but wine
+GOCTL_REQUIRE=registry,docker,buildx,builders,skopeo,crane,conformance,redis,dav,s3,wine
+                                expected to be there: a test that lacks one fails, as does a run in which an integration
+                                test was skipped for want of anything but wine
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -156,3 +158,16 @@ def _command(name: str) -> str:
     if path is None:
         _absent(name, "put it on PATH")
     return path or ""
+
+
+@pytest.fixture(scope="session")
+def service() -> Callable[[str, str], str]:
+    """The path of a server's program, by the name that GOCTL_REQUIRE has for it: redis, dav, s3."""
+
+    def find(name: str, command: str) -> str:
+        path = shutil.which(command) or shutil.which(command, path="/usr/sbin")
+        if path is None:
+            _absent(name, f"{command} is not on PATH")
+        return path or ""
+
+    return find

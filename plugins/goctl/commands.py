@@ -33,6 +33,8 @@ LOOKING = (
     *QUESTIONS,
     "go.env",
     "base.status",
+    "cache.stats",
+    "cache.why",
     "manifest.inspect",
     "tags.list",
     "referrer.list",
@@ -44,7 +46,7 @@ LOOKING = (
 
 def command(file: Path, name: str, /, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:
     """Runs the task of that name. Raises invoke's Exit with the error's own code when it fails."""
-    if name == "explain":
+    if name in ("explain", "cache.why"):
         options["select"] = (options.pop("target"),)
     options = {**options, **{key: value for key, value in defaults.items() if key in options and not options[key]}}
     listener = reporter(json=options.pop("json", False))
@@ -77,46 +79,63 @@ def _run(file: Path, name: str, *, dry: bool, emit: _Output, options: dict[str, 
     look_only = dry or name in LOOKING
     profile, jobs, offline = options.pop("profile", ""), options.pop("jobs", 0), options.pop("offline", False)
     crew = assemble(file, profile=profile, emit=emit, jobs=jobs, look_only=look_only, offline=offline)
+    ended = False
+    try:
+        _do(crew, name, dry=dry, options=options)
+        ended = True
+    finally:
+        # What was made so far is right, whatever failed after it; who interrupts a run does not wait for it.
+        crew.first.stores.close(abandon=not ended and children.ended.is_set())
+    return None
+
+
+def _do(crew: Crew, name: str, *, dry: bool, options: dict[str, Any]) -> None:
     select = tuple(options.pop("select", None) or ())
     if name in STAGES and not dry:
         from goctl.release.run import Request, release
 
         release(crew, Request(task=name, select=select, since=options["since"], shard=options["shard"]))
-        return None
+        return
     from goctl.release import answers
 
     if name in STAGES or name == "plan":
         answers.plan(crew, select, "release" if name == "plan" else name, options.get("since", ""))
-        return None
+        return
     if name in BAKING:
         _bake(crew, name, select, dry=dry, options=options)
-        return None
+        return
     if name == "parity" and dry:
         answers.plan(crew, select, "image", "")
-        return None
+        return
     if name == "parity":
         from goctl.release.parity import parity
 
         parity(crew, select)
-        return None
+        return
     if name == "merge":
         from goctl.release.run import merge
 
         merge(crew, tuple(options["folder"] or ()))
-        return None
+        return
     if name == "affected":
         answers.affected(crew, select, options["since"])
-        return None
+        return
     if name == "explain":
         answers.explain(crew, select)
-        return None
+        return
     if name == "config":
         answers.config(crew)
-        return None
+        return
+    if name.startswith("cache."):
+        from goctl.release import cachework
+
+        if name in ("cache.why", "cache.warm"):
+            options["select"] = select
+        cachework.run(crew, name, dry=dry, **options)
+        return
     from goctl.release import chores
 
     chores.run(crew, name, dry=dry, **options)
-    return None
 
 
 def _bake(crew: Crew, name: str, select: tuple[str, ...], *, dry: bool, options: dict[str, Any]) -> None:

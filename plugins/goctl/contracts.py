@@ -144,6 +144,108 @@ class Memo(Protocol):
 
 
 @runtime_checkable
+class Sharing(Protocol):
+    """A memo whose records reach other checkouts and machines (optional): then it is worth while to write down for them
+    what this one knows by other means."""
+
+    def get_many(self, wanted: Iterable[tuple[str, str]]) -> None:
+        """Looks for many records at once, by kind and key, so that get() need not wait for each."""
+        ...
+
+
+class CacheLevel(Protocol):
+    """One place that keeps entries, named by space and key, for other checkouts and machines.
+
+    A space is `result`, `blob`, `action`, `output`, `module` or `base`; a key lower-case hex or another safe name. All
+    methods may be called from several threads, and raise LevelError where the place is down, slow, full, or refuses.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def fetch(self, space: str, key: str, into: Path, *, after: float = 0.0) -> bool:
+        """Writes the verified content to a new file; False for a miss. What was stored before `after` (seconds since the
+        epoch) is one."""
+        ...
+
+    def store(self, space: str, key: str, source: Path) -> None:
+        """Keeps a file's content: whole, or not at all."""
+        ...
+
+    def forget(self, space: str, key: str) -> None: ...
+
+
+class Carrier(Protocol):
+    """All levels of a run as one (optional): the nearest that has an entry answers, and all that may keep one."""
+
+    def fetch(self, space: str, key: str, into: Path) -> str:
+        """Writes the verified content to a new file; the level that had it, or nothing."""
+        ...
+
+    def store(self, space: str, key: str, source: Path) -> None:
+        """Keeps a file, in the background: it has to stay where it is."""
+        ...
+
+
+class Sealed(Protocol):
+    """Content on its way to a shelf."""
+
+    @property
+    def size(self) -> int: ...
+
+    def open(self) -> BinaryIO:
+        """The content from its start; may be called again where a request is repeated."""
+        ...
+
+
+class Shelf(Protocol):
+    """Bytes by name: what a level is built on. Names are `SPACE/KEY`. Raises LevelError as a level does."""
+
+    def read(self, name: str) -> Iterator[bytes] | None:
+        """The content in pieces; None where there is none."""
+        ...
+
+    def write(self, name: str, content: Sealed) -> None: ...
+
+    def remove(self, name: str) -> None:
+        """Makes sure that there is none."""
+        ...
+
+
+class Held(msgspec.Struct, frozen=True):
+    """An entry that a shelf holds: `size` in bytes, `used` is when it was last read or written, as far as is known."""
+
+    name: str
+    size: int
+    used: float
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """A shelf that can say what it holds (optional)."""
+
+    def held(self) -> Iterator[Held]: ...
+
+
+@runtime_checkable
+class Conditional(Protocol):
+    """A shelf that can write a name only where there is none (optional): what leases between machines are made of."""
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Whether it was written; False where somebody was first."""
+        ...
+
+
+@runtime_checkable
+class Roomy(Protocol):
+    """A shelf that knows how much room is left where it is (optional)."""
+
+    def free(self) -> int:
+        """Bytes."""
+        ...
+
+
+@runtime_checkable
 class Bases(Protocol):
     """Base images: looked up, pinned, and their content fetched."""
 
@@ -268,9 +370,8 @@ class Mounting(Protocol):
         ...
 
 
-@runtime_checkable
-class CacheLevel(Protocol):
-    """One place that keeps entries, named by space (`action`, `output`...) and key (lower-case hex or a safe name).
+class ActionLevel(Protocol):
+    """What keeps the go command's actions for other machines: one level, or several as one.
 
     All of it may be called from several threads.
     """
@@ -286,7 +387,7 @@ class CacheLevel(Protocol):
         """Keeps a file's content, whole or not at all. A GoctlError says why it could not."""
         ...
 
-    def forget(self, space: str, key: str) -> None: ...
+    def forget(self, space: str, key: str) -> object: ...
 
 
 class Served(Protocol):

@@ -15,6 +15,7 @@ reader can each show them in their own way. Secrets never enter either of them.
     ├── RegistryError     8   a registry refused, or could not be reached
     ├── ExtensionError    9   an engine or a destination that cannot be used
     ├── StorageError     10   a disk that is full, read-only or not ours
+    │   └── LevelError   10   a level of the cache that is down, slow, full, or refuses
     ├── BuilderError     13   Docker's command, a builder of buildx, or a build that it refused
     └── Interrupted     130   Ctrl-C (143: SIGTERM)
 
@@ -165,6 +166,10 @@ class ExtensionError(GoctlError):
 
 class StorageError(GoctlError):
     exit_code = 10
+
+
+class LevelError(StorageError):
+    """A level of the cache could not be asked or written. No release fails by it: the level is left alone from then on."""
 
 
 class BuilderError(GoctlError):

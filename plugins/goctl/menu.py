@@ -132,6 +132,43 @@ KINDS = {
         {"target": "a target, or project:target@platform with globs", **_COMMON},
         positional=("target",),
     ),
+    "cache.stats": Kind("show what each cache level holds, what it cost and what it saved", _options(**_PLAIN), _COMMON),
+    "cache.why": Kind(
+        "say which cache level knows a target, or what keeps all from it",
+        _options(target=Parameter.empty, **_PLAIN),
+        {"target": "a target, or project:target@platform with globs", **_COMMON},
+        positional=("target",),
+    ),
+    "cache.prune": Kind("throw away what cache levels hold beyond their size and age", _options(**_PLAIN), _COMMON),
+    "cache.warm": Kind(
+        "bring what cache levels know to this machine, and send what they lack",
+        _options(select=None, **_PLAIN),
+        _SELECTING,
+        ("select",),
+    ),
+    "cache.export": Kind(
+        "write what this project knows to one file",
+        _options(file=Parameter.empty, **_PLAIN),
+        {"file": "the file to write", **_COMMON},
+        positional=("file",),
+    ),
+    "cache.import": Kind(
+        "take in what cache.export wrote",
+        _options(file=Parameter.empty, **_PLAIN),
+        {"file": "the file to read", **_COMMON},
+        positional=("file",),
+    ),
+    "cache.invalidate": Kind(
+        "declare results void, here and in cache levels",
+        _options(target="", key="", older="", toolchain="", **_PLAIN),
+        {
+            "target": "results of these targets: project:target@platform with globs",
+            "key": "the result with this key, as `invoke plan` shows it",
+            "older": "results stored longer ago than this: 12h, 30d, 8w",
+            "toolchain": "programs that this Go made, like 1.26.4",
+            **_COMMON,
+        },
+    ),
     "base.status": Kind(
         "show which base images have moved since goctl.lock pinned them",
         _options(check=False, **_PLAIN),

@@ -14,10 +14,11 @@ from typing import ClassVar
 
 import pytest
 
+from goctl.cache.folder import FolderShelf
+from goctl.cache.shelved import ShelvedLevel
 from goctl.cache.store import Records
 from goctl.cacheprog.actions import CompileActions, Serving
 from goctl.cacheprog.folder import Folder
-from goctl.cacheprog.shared import SharedFolder
 from goctl.events import Event
 from goctl.golang.compile import Compiler
 from goctl.golang.environment import cache_folder
@@ -69,7 +70,12 @@ class Machine:
         actions = None
         if self.shared is not None:
             records = Records(self.root / "records")
-            actions = CompileActions(SharedFolder(self.shared), records, self.root / "scratch", self.events.append)
+            actions = CompileActions(
+                ShelvedLevel("shared", FolderShelf(self.shared, shared=True)),
+                records,
+                self.root / "scratch",
+                self.events.append,
+            )
         (outcome,) = Compiler(self.host, actions).run([step(number)], {})
         assert outcome.error is None, outcome.error
         assert outcome.artifact is not None
@@ -271,8 +277,8 @@ default = ["linux/amd64"]
 packages = ["./cmd/app"]
 image = false
 
-[cache]
-shared = "file:SHARED"
+[cache.team]
+url = "file:SHARED"
 """
 
 

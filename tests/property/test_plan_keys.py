@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from goctl.config import model
-from goctl.config.cacheprog import Cache
+from goctl.config.cache import Cache, Level
 from goctl.config.model import ArchiveDefaults, Config, Image, Platforms, PlatformSettings, Registry, Target
 from goctl.plan import facts as looked_up
 from goctl.plan import keys
@@ -110,7 +110,10 @@ CONFIG: dict[type, dict[str, Change]] = {
         "registries": ({"two": Registry(url="localhost/two", plain_http=True, retries=1, ca="x")}, NOTHING),
         "publish": (model.Publish(tags=("{version}", "x")), NOTHING),
         "release": (model.Release(stages=("build",), dist="out"), NOTHING),
-        "cache": (Cache(shared="file:/x", go_actions=False), NOTHING),
+        "cache": (
+            Cache(levels=("disk",), mode="read", tables={"team": Level(url="file:x")}, go_actions=False),
+            NOTHING,
+        ),
         "buildkit": (model.BuildKit(sbom=True, cache_to=("type=inline",), builder="x", memory="1GiB"), NOTHING),
         "engines": ({"x": {"a": 1}}, NOTHING),
         "profiles": ({"x": {"project": {"name": "a"}}}, NOTHING),

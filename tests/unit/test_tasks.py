@@ -15,6 +15,7 @@ import pytest
 from invoke.context import Context
 
 from goctl import commands, errors, tasks
+from goctl.release import cachework
 from goctl.release.chores import CHORES
 
 TASKS = 'from goctl import namespace\n\nns = namespace("goctl.toml")\n'
@@ -30,12 +31,16 @@ BUILDERS = {f"builder.{name}" for name in ("create", "inspect", "use", "remove",
 ENGINE = BUILDERS | {"docker.mirrors"}
 CHORE_NAMES = MODULES | LOOKS | REGISTRY | ENGINE | {"generate", "go.env", "go.prune", "base.update", "base.status", "clean"}
 BAKING = {"bake", "dockerfile.write", "dockerfile.check"}
-ALL = STAGES | QUESTIONS | CHORE_NAMES | BAKING | {"merge", "parity"}
+CACHE = {f"cache.{name}" for name in ("stats", "why", "prune", "warm", "export", "import", "invalidate")}
+ALL = STAGES | QUESTIONS | CHORE_NAMES | BAKING | CACHE | {"merge", "parity"}
 #: How each is called with nothing but its name and what it must be given.
 _REGISTRY = ("--registry", "registry.example.com")
 GIVEN = {
     "explain": ("api",),
     "mod.why": ("fmt",),
+    "cache.why": ("api",),
+    "cache.export": ("x.cache",),
+    "cache.import": ("x.cache",),
     "dockerfile.check": ("Dockerfile",),
     "registry.login": (*_REGISTRY, "--username", "me"),
     "registry.logout": _REGISTRY,
@@ -130,6 +135,11 @@ _OPTIONS = {
     "tags.delete": {"repository", "keep", "older", "protect"},
     "referrer.attach": {"reference", "file", "artifact-type", "media-type", "annotation"},
     "referrer.list": {"reference", "artifact-type"},
+    "cache.why": {"target"},
+    "cache.warm": {"select"},
+    "cache.export": {"file"},
+    "cache.import": {"file"},
+    "cache.invalidate": {"target", "key", "older", "toolchain"},
     "bake": {"select", "format", "output", "check"},
     "dockerfile.write": {"select", "explain"},
     "dockerfile.check": {"file"},
@@ -167,6 +177,7 @@ def test_every_task_has_something_that_does_it() -> None:
     assert set(commands.STAGES) == STAGES
     assert set(commands.QUESTIONS) | {"doctor"} == QUESTIONS
     assert set(CHORES) == CHORE_NAMES
+    assert set(cachework.TASKS) == CACHE
     assert set(commands.BAKING) == BAKING
 
 
@@ -202,7 +213,7 @@ def test_without_a_file_every_task_says_so(tmp_path: Path, name: str) -> None:
     assert "Traceback" not in text
 
 
-@pytest.mark.parametrize("name", sorted(STAGES | CHORE_NAMES - {"go.env"}))
+@pytest.mark.parametrize("name", sorted(STAGES | CACHE | CHORE_NAMES - {"go.env"}))
 def test_dry_changes_nothing(tmp_path: Path, name: str) -> None:
     write(tmp_path, TOML + 'platforms = ["linux/amd64"]\n')
     (tmp_path / "cmd/api").mkdir(parents=True)

@@ -15,7 +15,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
@@ -77,11 +77,14 @@ class Blobs:
         return digest
 
     def writer(self) -> Writer:
+        self._make()
+        return Writer(self._folder, self._fresh)
+
+    def _make(self) -> None:
         if not self._made:
             with storage_errors(str(self._folder)):
                 self._folder.mkdir(parents=True, exist_ok=True)
             self._made = True
-        return Writer(self._folder, self._fresh)
 
     def path(self, digest: Digest) -> Path:
         """The file of a blob, for those who can link to it."""
@@ -198,8 +201,12 @@ class Records:
         self._folder = folder
 
     def get(self, kind: str, key: str) -> bytes | None:
+        return self._read(self._path(kind, key))
+
+    @staticmethod
+    def _read(path: str) -> bytes | None:
         try:
-            with open(self._path(kind, key), "rb") as file:
+            with open(path, "rb") as file:
                 content = file.read()
         except OSError:
             return None
@@ -221,8 +228,34 @@ class Records:
                     os.unlink(name)
                 raise
 
+    def forget(self, kind: str, key: str) -> None:
+        """Removes a value, if it is there."""
+        self.forget_name(kind, record_name(key))
+
+    def each(self, kind: str) -> Iterator[tuple[str, bytes, float]]:
+        """All values of a kind that are whole: the name that record_name() gives their key, and when they were written."""
+        try:
+            paths = sorted(Path(self._folder, kind).iterdir())
+        except OSError:
+            return
+        for path in paths:
+            value = self._read(str(path)) if not path.name.startswith(_NEW) else None
+            if value is not None:
+                with contextlib.suppress(OSError):
+                    yield path.name, value, path.stat().st_mtime
+
+    def forget_name(self, kind: str, name: str) -> None:
+        """Removes a value by the name of its key."""
+        with storage_errors(str(self._folder)), contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self._folder, kind, name))
+
     def _path(self, kind: str, key: str) -> str:
-        return os.path.join(self._folder, kind, hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:40])
+        return os.path.join(self._folder, kind, record_name(key))
+
+
+def record_name(key: str) -> str:
+    """The name of a key's file."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 
 class Unwritten:

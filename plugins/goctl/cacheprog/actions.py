@@ -24,7 +24,7 @@ from goctl.cacheprog.folder import Entry, Folder
 from goctl.cacheprog.records import Record
 from goctl.cacheprog.remote import Remote
 from goctl.cacheprog.server import Server
-from goctl.contracts import CacheLevel, Memo
+from goctl.contracts import ActionLevel, Memo
 from goctl.events import Emit, Notice
 from goctl.system.files import storage_errors
 
@@ -96,7 +96,7 @@ class CompileActions:
 
     def __init__(
         self,
-        level: CacheLevel,
+        level: ActionLevel,
         memo: Memo,
         scratch: Path,
         emit: Emit,

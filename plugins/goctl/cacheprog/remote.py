@@ -15,7 +15,7 @@ from typing import Final
 from goctl.cacheprog import records
 from goctl.cacheprog.folder import Entry, Folder
 from goctl.cacheprog.records import INLINE, Known, Record
-from goctl.contracts import CacheLevel
+from goctl.contracts import ActionLevel
 
 #: How hard outputs are compressed: as fast as the disk, to less than half.
 _LEVEL: Final = 1
@@ -27,7 +27,7 @@ _OF_THIS_MACHINE: Final = b"go index v"
 class Remote:
     """One level for one GOCACHE. `scratch` is a folder for what is under way."""
 
-    def __init__(self, level: CacheLevel, folder: Folder, scratch: Path) -> None:
+    def __init__(self, level: ActionLevel, folder: Folder, scratch: Path) -> None:
         self._level = level
         self._folder = folder
         self._scratch = scratch

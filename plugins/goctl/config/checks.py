@@ -7,7 +7,6 @@ import posixpath
 import re
 from pathlib import Path
 
-from goctl.config import cacheprog
 from goctl.config.convert import Problems, suggestion
 from goctl.config.flags import check_environment, check_flags
 from goctl.config.members import is_pattern, matches, member_files
@@ -55,7 +54,6 @@ def check(config: Config, root: Path, problems: Problems, folder: Path | None = 
     for name, registry in config.registries.items():
         check_registry(name, registry, root, folder, problems)
     _publish(config, problems)
-    cacheprog.check(config.cache, problems)
 
 
 def _workspace(config: Config, root: Path, problems: Problems) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from goctl.config.cacheprog import Cache
+from goctl.config.cache import Cache
 from goctl.config.convert import known_fields, words
 from goctl.config.lines import index
 from goctl.config.members import inherited
@@ -199,7 +199,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, ...], t
         return {}
     found: dict[tuple[str, ...], tuple[str, Any]] = {}
     # Which projects there are is read by those who only list tasks, too, and they look at files alone.
-    sections = {name: kind for name, kind in FIXED.items() if name != "workspace"} | {"platforms": Platforms}
+    sections = {name: kind for name, kind in FIXED.items() if name != "workspace"} | {"platforms": Platforms, "cache": Cache}
     for section, kind in sections.items():
         for key, field in known_fields(kind).items():
             variable = f"GOCTL_{section}_{key}".upper().replace("-", "_")

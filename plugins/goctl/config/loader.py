@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from goctl.config import archives, checks, dockerfiles, members, names
+from goctl.config import archives, cache, checks, dockerfiles, members, names
 from goctl.config.builders import check_builder
 from goctl.config.convert import EnoughProblems, Problems, known_fields, suggestion, table, tables
 from goctl.config.discover import discover
@@ -30,7 +30,7 @@ from goctl.config.read import read
 from goctl.errors import ConfigError, Location, Problem
 from goctl.values import Platform
 
-_SECTIONS = (*FIXED, "schema", "platforms", "targets", "registries", "engines", "profiles")
+_SECTIONS = (*FIXED, "schema", "platforms", "cache", "targets", "registries", "engines", "profiles")
 
 MOST_PROFILES = 50
 _MORE = Problem("there may be more problems: the search ended here", hint="mend these first")
@@ -188,6 +188,7 @@ def _convert(tree: dict[str, Any], root: Path, source: Source, problems: Problem
         name: table(kind, tree[name], (name,), problems) for name, kind in FIXED.items() if name in tree
     }
     parts["platforms"] = _platforms(tree.get("platforms", {}), source, problems)
+    parts["cache"] = cache.convert(tree.get("cache", {}), problems)
     parts["targets"] = _targets(tree, problems)
     parts["registries"] = tables(Registry, tree.get("registries", {}), ("registries",), problems)
     parts["engines"] = _plain_tables(tree.get("engines", {}), ("engines",), problems)
@@ -197,6 +198,7 @@ def _convert(tree: dict[str, Any], root: Path, source: Source, problems: Problem
         problems.add(("workspace",), "a member of a workspace cannot be one", hint="move it to the file above")
     checks.check(config, root, problems, source.file.parent)
     archives.check(config, problems)
+    cache.check(config.cache, problems)
     dockerfiles.check(config, root, problems)
     check_builder(config.buildkit, problems)
     return config if len(problems.found) == before else None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 #: What a member has from the workspace's file unless its own says otherwise. Targets, names and versions are its own.
-INHERITED = ("go", "platforms", "image", "archive", "registries", "publish", "release", "cache", "buildkit", "engines")
+INHERITED = ("go", "platforms", "image", "archive", "registries", "publish", "release", "buildkit", "cache", "engines")
 #: Settings in these tables that are a project's own all the same.
 OWN = {"go": ("directory", "generate"), "release": ("dist",)}
 _LAYOUT = re.compile(r"(oci-layout|oci-archive|docker-archive):(.*)\Z", re.DOTALL)
@@ -234,6 +234,7 @@ class Anchor:
                 "registries",
                 {"url": self._layout, "ca": self._path, "client-certificate": self._path, "client-key": self._path},
             ),
+            ("cache", {"url": self._version}),
             ("targets", {"packages": _each(package), "image": self._image, "archive": self._archive}),
         ):
             if isinstance(tree.get(name), Mapping):

@@ -13,7 +13,7 @@ import msgspec
 
 from goctl.config.buildkit_tables import BuildKit as BuildKit
 from goctl.config.buildkit_tables import BuildNode as BuildNode
-from goctl.config.cacheprog import Cache as Cache
+from goctl.config.cache import Cache as Cache
 from goctl.config.fields import Map, Strings, Table, Text, doc
 from goctl.config.images import Compression as Compression
 from goctl.config.images import Dockerfile as Dockerfile
@@ -309,7 +309,7 @@ class Config(Table, frozen=True):
     registries: dict[str, Registry] = {}
     publish: Publish = Publish()
     release: Release = Release()
-    cache: Cache = Cache()
     buildkit: BuildKit = BuildKit()
+    cache: Cache = Cache()
     engines: Annotated[dict[str, dict[str, Any]], doc("Settings of engines that installed packages bring.")] = {}
     profiles: Annotated[dict[str, dict[str, Any]], doc("Settings that replace others when `--profile NAME` is given.")] = {}

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from goctl.config.cache import Cache, Level
 from goctl.config.convert import known_fields, words
 from goctl.config.model import (
     BuildNode,
@@ -27,9 +28,8 @@ _HEAD = """# Settings of goctl.toml
 Made by `python -m goctl.config.docs` from the fields that goctl itself reads; not to be edited by hand.
 
 Every setting can be given in `[profiles.NAME]` too, and is used with `--profile NAME`. Those of `[project]`, `[go]`,
-`platforms.default`, `[image]`, `[archive]`, `[publish]`, `[release]`, `[cache]` and `[buildkit]` can come from the
-environment:
-`GOCTL_PROJECT_VERSION`, `GOCTL_PUBLISH_TO=corp,hub`. `invoke config` shows each value and where it came from.
+`platforms.default`, `[image]`, `[archive]`, `[publish]`, `[release]`, `[buildkit]` and `[cache]` can come from the
+environment: `GOCTL_PROJECT_VERSION`, `GOCTL_PUBLISH_TO=corp,hub`. `invoke config` shows each value and where it came from.
 
 Templates: `{version}`, `{git.sha}`, `{git.short}`, `{git.branch}`, `{date}` (the commit's), `{project}`, `{target}`,
 `{platform}`, its parts `{os}`, `{arch}` and `{variant}` (empty, or what follows the architecture: `v7` for linux/arm/v7),
@@ -48,6 +48,8 @@ def reference() -> str:
             parts.append(_section(f"[{name}]", kind))
             if kind is Platforms:
                 parts.append(_section('[platforms."OS/ARCHITECTURE"]', PlatformSettings))
+            if kind is Cache:
+                parts.append(_section("[cache.NAME]", Level))
     parts.append(_section("[targets.NAME]", Target))
     parts.append(_section("[targets.NAME.image]", Image, beyond=ImageDefaults))
     parts.append(_section("[targets.NAME.image.dockerfile]", Dockerfile))
@@ -65,7 +67,7 @@ def _section(title: str, kind: type[msgspec.Struct], beyond: type[msgspec.Struct
     lines += ["| setting | takes | default | meaning | example |", "| --- | --- | --- | --- | --- |"]
     shared = known_fields(beyond) if beyond is not None else {}
     for name, field in known_fields(kind).items():
-        if name in shared or (kind is Platforms and name == "settings"):
+        if name in shared or (kind, name) in ((Platforms, "settings"), (Cache, "tables")):
             continue
         lines.append(_row(name, field))
     return "\n".join([*lines, ""])

@@ -11,8 +11,12 @@ from typing import Any
 
 import msgspec
 
+from goctl.config.cache import Cache, Level
 from goctl.config.convert import known_fields
 from goctl.config.model import Config, Platforms, PlatformSettings
+
+#: Tables with names of their own beside fixed settings, and what stands in these.
+_BESIDE: dict[type[msgspec.Struct], type[msgspec.Struct]] = {Platforms: PlatformSettings, Cache: Level}
 
 
 def json_schema() -> dict[str, Any]:
@@ -38,7 +42,7 @@ def _optional(schema: dict[str, Any]) -> dict[str, Any]:
 def _table(kind: type[msgspec.Struct], definitions: dict[str, Any]) -> dict[str, Any]:
     properties, required = {}, []
     for name, field in known_fields(kind).items():
-        if kind is Platforms and name == "settings":
+        if (kind, name) in ((Platforms, "settings"), (Cache, "tables")):
             continue
         properties[name] = _of(field.type, definitions)
         if field.required:
@@ -46,7 +50,7 @@ def _table(kind: type[msgspec.Struct], definitions: dict[str, Any]) -> dict[str,
     schema: dict[str, Any] = {
         "type": "object",
         "description": " ".join((kind.__doc__ or "").split()),
-        "additionalProperties": _of(PlatformSettings, definitions) if kind is Platforms else False,
+        "additionalProperties": _of(_BESIDE[kind], definitions) if kind in _BESIDE else False,
         "properties": properties,
     }
     return {**schema, "required": required} if required else schema

@@ -35,8 +35,8 @@ def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
     if isinstance(value, msgspec.Struct):
         fields = known_fields(type(value)) if not isinstance(value, Config) else known_fields(Config)
         for key, field in fields.items():
-            # The tables of single platforms stand beside `default`.
-            below = path if key == "settings" and path == ("platforms",) else (*path, key)
+            # The tables of single platforms stand beside `default`, those of levels beside `levels`.
+            below = path if (*path, key) in (("platforms", "settings"), ("cache", "tables")) else (*path, key)
             yield from _leaves(getattr(value, field.name), below)
     elif isinstance(value, dict) and (any(isinstance(one, msgspec.Struct | dict) for one in value.values())):
         for key, one in value.items():

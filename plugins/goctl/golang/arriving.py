@@ -76,9 +76,9 @@ def hashes(folders: Sequence[Path], cache: str) -> dict[str, str]:
 
 
 def _ziphash(cache: str, path: str, version: str) -> str:
-    return os.path.join(cache, "cache", "download", *_escaped(path).split("/"), "@v", _escaped(version) + ".ziphash")
+    return os.path.join(cache, "cache", "download", *escaped(path).split("/"), "@v", escaped(version) + ".ziphash")
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Upper case as `!` and lower case, for disks that do not tell them apart (golang.org/x/mod/module, EscapePath)."""
     return re.sub(r"[A-Z]", lambda match: "!" + match[0].lower(), text)

@@ -9,9 +9,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from goctl.contracts import Host
+from goctl.contracts import Carrier, Host
 from goctl.errors import ModuleError, UntidyError
 from goctl.events import Notice, Output, StepFinished, StepStarted
+from goctl.golang import modulecache
 from goctl.golang.arriving import arriving
 from goctl.golang.command import check, environment, go, modules_in_use, only_tell, shown, telling, workspace
 from goctl.golang.environment import effective
@@ -21,18 +22,22 @@ _INDEX = "go.mod", "go.sum", "vendor/modules.txt"
 _VARIABLES = ("GOMODCACHE", "GOPATH", "GOWORK", "GOFLAGS", "HOME", "USERPROFILE")
 
 
-def setup(host: Host) -> None:
+def setup(host: Host, carrier: Carrier | None = None) -> None:
     """The mod stage: every module that go.mod or go.work asks for is there. Costs a few small reads when that is known.
 
-    Vendored modules need nothing. Raises ModuleError without a go.mod.
+    Vendored modules need nothing. With a `carrier`, what it has of them is not downloaded. Raises ModuleError without a
+    go.mod.
     """
     folders = modules_in_use(host)
     key = _state(host, folders)
     if host.memo.get("modules", key) is not None:
         return
     if not _is_vendored(host, folders):
+        left = modulecache.bring(host, modulecache.lacking(host, folders), carrier) if carrier is not None else []
         try:
             download(host, dry=False)
+            if carrier is not None:
+                modulecache.send(left, carrier)
         except ModuleError as error:
             if not _enough_there(host):
                 raise
@@ -43,6 +48,11 @@ def setup(host: Host) -> None:
             )
             return
     host.memo.put("modules", key, b"1")
+
+
+def is_set_up(host: Host) -> bool:
+    """Whether setup() would find all modules there without asking go."""
+    return host.memo.get("modules", _state(host, modules_in_use(host))) is not None
 
 
 def _state(host: Host, folders: Sequence[Path]) -> str:

@@ -17,7 +17,7 @@ import msgspec
 
 from goctl.contracts import Host
 from goctl.errors import ModuleError, StorageError
-from goctl.golang import watch
+from goctl.golang import travel, watch
 from goctl.golang.environment import child_environment, effective
 from goctl.golang.graph import decode_graph, edited, encode_graph
 from goctl.golang.graph import listing as make_listing
@@ -46,6 +46,8 @@ def packages(host: Host, wanted: Mapping[ListingKey, tuple[str, ...]], *, write:
     """
     context = _context(host)
     old = recall(host)
+    if write and (old is None or old.context != context):
+        old = travel.receive(host, context) or old
     recorded: dict[ListingKey, Listing] = {}
     if old is not None and old.context == context:
         changed, refreshed = compare(old)
@@ -63,6 +65,23 @@ def packages(host: Host, wanted: Mapping[ListingKey, tuple[str, ...]], *, write:
     if missing:
         recorded = _list(host, context, missing, recorded, old, write=write)
     return {key: recorded[key] for key in wanted}
+
+
+def adopt(host: Host, wanted: Mapping[ListingKey, tuple[str, ...]]) -> bool:
+    """Whether the listings of these patterns are known without go list, by a record of this checkout or of another one."""
+    context = _context(host)
+    old = recall(host)
+    if old is None or old.context != context:
+        old = travel.receive(host, context)
+    if old is None:
+        return False
+    changed, refreshed = compare(old)
+    if changed:
+        recorded = _amend(host, old, wanted, changed, refreshed, write=True) or {}
+    else:
+        keep(host, refresh(host, old, refreshed))
+        recorded = _listings(old, wanted)
+    return all(key in recorded and set(patterns) <= recorded[key].mains.keys() for key, patterns in wanted.items())
 
 
 def changed_since_listing(host: Host) -> list[str]:
@@ -135,6 +154,7 @@ def _amend(
         old.files |= files
         old.listings = _encoded(listings)
         keep(host, refresh(host, old, refreshed))
+        travel.send(host, old)
     return listings
 
 
@@ -186,6 +206,7 @@ def _list(
             keep(host, made)
             for graph in graphs:
                 _remember(host, graph.listing, graph.graph)
+            travel.send(host, made)
             break
         known = made
     else:

@@ -74,7 +74,7 @@ class PinnedBases:
         if found is None:
             return None
         base, config = found
-        if write and not self._session.blobs.has(base.config.digest, base.config.size):
+        if write:
             self._session.blobs.add(config)
         return base
 
@@ -82,7 +82,7 @@ class PinnedBases:
         pinned = self._pinned(reference)
         if pinned is None:
             return None
-        content = self._session.memo.get("base", f"{reference} {pinned} {platform}")
+        content = self._session.memo.get(_kind(reference), f"{reference} {pinned} {platform}")
         if content is None:
             return None
         try:
@@ -111,7 +111,7 @@ class PinnedBases:
             self._session.emit(Notice(f"{reference} is now pinned to {found} in {lock.NAME}", level="info"))
         if self._locked.now.bases.get(reference) != found and "@" not in reference:
             self._locked.change(lock.Lock({**self._locked.now.bases, reference: found}, self._locked.now.static))
-        self._session.memo.put("base", f"{reference} {found} {platform}", to_json(base))
+        self._session.memo.put(_kind(reference), f"{reference} {found} {platform}", to_json(base))
         return base
 
     def _from_registry(self) -> RegistryBases:
@@ -123,7 +123,7 @@ class PinnedBases:
 
     def fetch(self, base: Base) -> None:
         """Brings the content of a base into the blob store. The built-in ones, and layouts', are there already."""
-        if all(self._session.blobs.has(layer.digest, layer.size) for layer in base.layers):
+        if all(self._session.blobs.has(blob.digest, blob.size) for blob in (base.config, *base.layers)):
             return
         if base.reference in (SCRATCH, STATIC) or base.reference.startswith(LAYOUT):
             raise ImageError(
@@ -182,3 +182,8 @@ class PinnedBases:
             **{name: str(digest) for name, digest in self._locked.now.bases.items()},
             **({STATIC: static} if static else {}),
         }
+
+
+def _kind(reference: str) -> str:
+    """The kind of a base's record: a layout's is of this checkout, and no other machine's affair."""
+    return "layout" if reference.startswith(LAYOUT) else "base"

@@ -12,20 +12,40 @@ from goctl.system.process import children
 from goctl.values import ByteSize
 
 if TYPE_CHECKING:
+    from goctl.cache.chain import Chain
     from goctl.cacheprog.actions import CompileActions
     from goctl.release.session import Session
 
 
 def compile_actions(session: Session) -> CompileActions | None:
     """The cache that the go builds of a release ask; None where nothing is shared."""
-    settings = session.config.cache
-    if not settings.go_actions or not settings.shared or session.look_only or session.offline:
+    levels = session.stores.levels if session.config.cache.go_actions else None
+    # GOCACHE is this machine's own level for them.
+    afar = levels.afar() if levels is not None else None
+    if afar is None or not afar.members or session.look_only:
         return None
     from goctl.cacheprog.actions import CompileActions
-    from goctl.cacheprog.shared import SharedFolder
 
-    level = SharedFolder(Path(settings.shared.removeprefix("file:")).expanduser())
-    return CompileActions(level, session.memo, session.scratch, session.emit, ended=children.ended.is_set)
+    # What this machine knows of actions is its own: levels have lists of theirs.
+    records = session.stores.records
+    return CompileActions(_Levels(afar), records, session.scratch, session.emit, ended=children.ended.is_set)
+
+
+class _Levels:
+    """contracts.ActionLevel: the levels of a run as one."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self.name = ", ".join(member.level.name for member in chain.members)
+
+    def fetch(self, space: str, key: str, into: Path) -> bool:
+        return bool(self._chain.fetch(space, key, into))
+
+    def store(self, space: str, key: str, source: Path) -> None:
+        self._chain.store_now(space, key, source)
+
+    def forget(self, space: str, key: str) -> object:
+        return self._chain.forget(space, key)
 
 
 def finish(session: Session, actions: CompileActions, *, abandon: bool) -> None:

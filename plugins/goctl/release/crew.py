@@ -48,6 +48,8 @@ class Crew:
         self.is_whole = all(one.file != self.file or not one.is_member for one in loaded)
         self.is_workspace = any(one.is_member or one.config.workspace.members for one in loaded)
         self._files: dict[str, Session] = {}
+        #: Units whose modules nobody has looked at yet: they are seen to before something is compiled.
+        self.unprepared: set[str] = set()
         first: Session | None = None
         works = _Works()
         for one in loaded:
@@ -90,6 +92,14 @@ class Crew:
         if isinstance(step, CompileStep):
             return self.units[step.unit]
         return self.sessions[step.project] if step.project else self.first
+
+    def prepare(self, unit: str) -> None:
+        """Sees to the modules of a unit, where that was put off."""
+        if unit in self.unprepared:
+            from goctl.golang import modules
+
+            self.unprepared.discard(unit)
+            modules.setup(self.units[unit], self.first.stores.levels)
 
     def listen(self, emit: Emit) -> None:
         """Has all of them tell another listener."""

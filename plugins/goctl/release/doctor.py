@@ -101,7 +101,8 @@ def _project(session: Session) -> tuple[list[Check], int]:
         Check("goctl.toml", "ok", f"{len(session.config.targets)} targets, {len(session.config.registries)} registries")
     ]
     code = 0
-    for name, look in (("go", _go), ("modules", _modules), ("base images", _bases), ("registries", _registries)):
+    looks = (("go", _go), ("modules", _modules), ("base images", _bases), ("registries", _registries), ("cache", _cache))
+    for name, look in looks:
         try:
             checks += look(session)
         except GoctlError as error:
@@ -147,3 +148,28 @@ def _registries(session: Session) -> Iterator[Check]:
 
     for one in registries(session):
         yield Check(f"registry {one.name}", "error" if one.code else "ok", one.found, one.advice, one.code)
+
+
+def _cache(session: Session) -> Iterator[Check]:
+    """Whether levels answer, and whether what this machine makes would be found by others."""
+    if not session.config.cache.used:
+        return
+    from goctl.release import identity, levels
+
+    chain = levels.chain(session)
+    there = identity.team(session, chain)
+    for member in chain.members:
+        if member.tally.failures:
+            yield Check(f"cache {member.level.name}", "warning", "it does not answer as it should", "told above")
+        else:
+            uses = " and ".join(word for word, used in (("read", member.reads), ("written", member.writes)) if used)
+            yield Check(f"cache {member.level.name}", "ok", f"it answers, and is {uses}")
+    if there is None:
+        yield Check("cache identity", "ok", "no level was told one yet")
+        return
+    wrong = identity.differences(identity.identity(session), there)
+    if wrong:
+        advice = "with these, no program or layer is shared: use the same versions"
+        yield Check("cache identity", "warning", "; ".join(wrong), advice)
+    else:
+        yield Check("cache identity", "ok", "that of whoever wrote to the levels last")

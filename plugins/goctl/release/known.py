@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from goctl.cache.shared import Labels, Result, result_key
 from goctl.contracts import Archive, Binary, Image, Index
-from goctl.plan.model import ArchiveStep, ChecksumsStep, CompileStep
-from goctl.system.files import move, storage_errors
+from goctl.plan.model import AnyStep, ArchiveStep, ChecksumsStep, CompileStep, ImageStep
+from goctl.system.files import inside, move, storage_errors, umask
 from goctl.system.ledger import Ledger
 from goctl.values import Digest, from_json, to_json
 
 if TYPE_CHECKING:
     from goctl.release.session import Session
 
+#: What is brought from a level has the mode of what is made here, but for the umask.
+PROGRAM_MODE, FILE_MODE = 0o777, 0o666
 A = TypeVar("A", Binary, Image, Index, Archive)
 
 
@@ -41,6 +44,92 @@ class Known:
             for output in lacking:
                 self._copy(binary, output)
         return msgspec.structs.replace(binary, path=step.outputs[0])
+
+    def told(self, step: CompileStep) -> Binary | None:
+        """What a compile step made, wherever: the program need not be on this machine."""
+        return self._artifact("compile", step.input, Binary)
+
+    def arrived(self, step: CompileStep) -> bool:
+        """Whether a program that was not known is by now, made by another run."""
+        shared = self._session.stores.shared
+        return shared is not None and step.input is not None and shared.look_again("compile", step.input) is not None
+
+    def bring(self, step: CompileStep) -> bool:
+        """Brings a program that is known, and not here, from a level of the cache to its first place; whether it did."""
+        binary = self.told(step)
+        return binary is not None and self._fetch(step.outputs[0], binary.digest, PROGRAM_MODE)
+
+    def bring_archive(self, step: ArchiveStep, key: Digest | None) -> bool:
+        """Brings an archive that is known, and not here, from a level of the cache; whether it is there."""
+        archive = self._artifact("archive", key, Archive)
+        return archive is not None and self._fetch(step.path, archive.digest, FILE_MODE)
+
+    def _fetch(self, path: str, digest: Digest, mode: int) -> bool:
+        levels, place = self._session.stores.levels, self._session.root / path
+        if levels is None or self._session.look_only:
+            return False
+        inside(self._session.root, path, what="what a level of the cache holds")
+        with storage_errors(str(place)):
+            self._session.scratch.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix="level.", dir=self._session.scratch) as folder:
+                beside = Path(folder, place.name)
+                if not levels.fetch("blob", digest.hex, beside):
+                    return False
+                beside.chmod(mode & ~umask())
+                place.parent.mkdir(parents=True, exist_ok=True)
+                move(beside, place)
+        self._ledger.made(place, digest)
+        return True
+
+    def count(self, step: CompileStep) -> None:
+        """Credits the level that knew a program, if it was one, with what that saved."""
+        shared = self._session.stores.shared
+        if shared is not None and step.input is not None:
+            shared.count("compile", step.input)
+
+    def slot(self, step: AnyStep) -> str:
+        """What the fields of a step's last success are found by, on any machine."""
+        return f"{step.project or self._session.config.project.name} {step.id}"
+
+    def is_here(self, step: CompileStep | ImageStep | ArchiveStep, key: Digest) -> bool:
+        """Whether a step's result is known, and all that it holds is on this machine, brought from a level if need be."""
+        match step:
+            case CompileStep():
+                return self.program(step) is not None
+            case ImageStep():
+                image = self.image(key)
+                return image is not None and self.is_complete(image)
+        return self.archive(step, key) is not None or self.bring_archive(step, key)
+
+    def offer(self, step: CompileStep | ImageStep | ArchiveStep, key: Digest) -> bool:
+        """Sends a step's result, and what it holds, to levels that lack it; whether it is known."""
+        levels, kind = self._session.stores.levels, {"build": "compile"}.get(step.stage, step.stage)
+        value = self._session.memo.get(kind, key)
+        if levels is None or value is None or not self.is_here(step, key):
+            return value is not None
+        content = msgspec.json.encode(Result(kind, value, self._labels(step, 0.0)))
+        levels.offer_bytes("result", result_key(kind, key), content)
+        match step:
+            case CompileStep():
+                self._offer(step.outputs[0], self.told(step))
+            case ArchiveStep():
+                self._offer(step.path, self.archive(step, key))
+            case ImageStep():
+                image = self.image(key)
+                blobs = (image.manifest, image.config, *image.layers) if image is not None else ()
+                for blob in blobs:
+                    levels.offer("blob", blob.digest.hex, self._session.state / "blobs" / "sha256" / blob.digest.hex)
+        return True
+
+    def _offer(self, path: str, made: Binary | Archive | None) -> None:
+        if made is not None and self._session.stores.levels is not None:
+            self._session.stores.levels.offer("blob", made.digest.hex, self._session.root / path)
+
+    def forget(self, step: CompileStep) -> None:
+        """As if a compile step's result had never been known."""
+        shared = self._session.stores.shared
+        if shared is not None and step.input is not None:
+            shared.forget("compile", step.input)
 
     def _holds(self, path: str, binary: Binary) -> bool:
         return self._ledger.digest(self._session.root / path) == binary.digest
@@ -85,29 +174,55 @@ class Known:
         blobs = (image.manifest, image.config, *image.layers)
         return all(self._session.blobs.has(blob.digest, blob.size) for blob in blobs)
 
-    def learn_program(self, step: CompileStep, binary: Binary) -> None:
-        """Remembers what a compile step brought forth, and which files hold it."""
+    def learn_program(self, step: CompileStep, binary: Binary, seconds: float = 0.0) -> None:
+        """Remembers what a compile step brought forth, and which files hold it. `seconds` is what that took."""
         for output in step.outputs:
             self._ledger.made(self._session.root / output, binary.digest)
         if step.input is not None:
-            self._session.memo.put("compile", step.input, to_json(binary))
+            self._publish("compile", step.input, to_json(binary), step, seconds)
+            self._keep(self._session.root / step.outputs[0], binary.digest)
         # What explain compares: the fields of the step's last success.
         self._session.memo.put("last", step.id, to_json(step.fields))
 
-    def learn_image(self, key: Digest | None, image: Image, id: str, fields: dict[str, str]) -> None:
+    def _publish(self, kind: str, key: Digest, value: bytes, step: AnyStep, seconds: float) -> None:
+        """Remembers a result; where there are levels, for others too."""
+        shared = self._session.stores.shared
+        if shared is None:
+            self._session.memo.put(kind, key, value)
+            return
+        shared.publish(kind, key, value, self._labels(step, seconds))
+        shared.put("fields", self.slot(step), to_json(getattr(step, "fields", {})))
+
+    def _labels(self, step: AnyStep, seconds: float) -> Labels:
+        targets = step.targets if isinstance(step, CompileStep) else (getattr(step, "target", ""),)
+        fields: dict[str, str] = getattr(step, "fields", {})
+        return Labels(
+            project=step.project or self._session.config.project.name,
+            target=",".join(targets),
+            platform=str(getattr(step, "platform", "")),
+            toolchain=fields.get("toolchain", ""),
+            seconds=round(seconds, 3),
+        )
+
+    def _keep(self, path: Path, digest: Digest) -> None:
+        if self._session.stores.levels is not None:
+            self._session.stores.levels.store("blob", digest.hex, path)
+
+    def learn_image(self, key: Digest | None, image: Image, step: ImageStep, seconds: float = 0.0) -> None:
         if key is not None:
-            self._session.memo.put("image", key, to_json(image))
-        self._session.memo.put("last", id, to_json(fields))
+            self._publish("image", key, to_json(image), step, seconds)
+        self._session.memo.put("last", step.id, to_json(step.fields))
 
     def learn_index(self, key: Digest | None, index: Index) -> None:
         if key is not None:
             self._session.memo.put("index", key, to_json(index))
 
-    def learn_archive(self, key: Digest | None, archive: Archive, id: str, fields: dict[str, str]) -> None:
+    def learn_archive(self, key: Digest | None, archive: Archive, step: ArchiveStep, seconds: float = 0.0) -> None:
         self._ledger.made(self._session.root / archive.path, archive.digest)
         if key is not None:
-            self._session.memo.put("archive", key, to_json(archive))
-        self._session.memo.put("last", id, to_json(fields))
+            self._publish("archive", key, to_json(archive), step, seconds)
+            self._keep(self._session.root / archive.path, archive.digest)
+        self._session.memo.put("last", step.id, to_json(step.fields))
 
     def learn_checksums(self, file: Archive) -> None:
         self._ledger.note(self._session.root / file.path, file.digest)

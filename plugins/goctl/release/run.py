@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -20,6 +20,7 @@ from goctl.plan.model import AnyStep, CompileStep, ImageStep, Plan
 from goctl.plan.select import parse, select
 from goctl.plan.shard import Shard, slots, split
 from goctl.release import costs
+from goctl.release.accounts import settling
 from goctl.release.gather import Chosen, gather, wanted_by_unit
 from goctl.release.offline import refuse_networks
 from goctl.release.publish import Publisher
@@ -153,7 +154,7 @@ def release(crew: Crew, request: Request) -> None:
     refuse_networks(crew, {project: own for project, own in everything.items() if "push" in stages[project]})
     counter = _Counter(crew.first.emit)
     crew.listen(counter)
-    with _finishing(counter, started), crew.first.lock(), _sharing(crew):
+    with _finishing(counter, started), crew.first.lock(), settling(crew.first), _sharing(crew):
         crew.first.tidy()
         if request.since:
             prepare(crew, everything, dict.fromkeys(everything, ("mod", "generate")))
@@ -240,17 +241,25 @@ def _kept(step: ImageStep, image: Image) -> None:
     """Without a push stage an image stays in the blob store."""
 
 
-def prepare(crew: Crew, chosen: Iterable[str], stages: Stages) -> None:
-    """The stages before the plan: they bring about the files that the plan is made from."""
+def prepare(crew: Crew, chosen: Mapping[str, Chosen], stages: Stages) -> None:
+    """The stages before the plan: they bring about the files that the plan is made from.
+
+    Where a level of the cache tells what go list would say, modules are seen to when something is compiled.
+    """
     from goctl.golang import modules
+    from goctl.golang.snapshot import adopt
 
     needing = [
         project
         for project in chosen
         if "mod" in stages[project] and any(t.engine == EMBEDDED for t in crew.configs[project].targets.values())
     ]
+    wanted = wanted_by_unit(crew, chosen) if crew.first.stores.shared is not None else {}
     for unit in dict.fromkeys(crew.unit_name(project) for project in needing):
-        modules.setup(crew.units[unit])
+        if unit in wanted and not modules.is_set_up(crew.units[unit]) and adopt(crew.units[unit], wanted[unit]):
+            crew.unprepared.add(unit)
+        else:
+            modules.setup(crew.units[unit], crew.first.stores.levels)
     for project in chosen:
         session = crew.sessions[project]
         patterns = session.config.go.generate

@@ -25,6 +25,9 @@ from goctl.system.process import children
 from goctl.values import to_json
 
 if TYPE_CHECKING:
+    from goctl.cache.chain import Chain
+    from goctl.cache.shared import SharedRecords
+    from goctl.cache.store import Records
     from goctl.cacheprog.actions import CompileActions
     from goctl.release.lock import Locked
 
@@ -34,9 +37,10 @@ STATE = ".goctl"
 class Stores:
     """What the sessions of one command line share."""
 
-    def __init__(self, state: Path, *, look_only: bool) -> None:
-        self._state = state
-        self._look_only = look_only
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._state = session.state
+        self._look_only = session.look_only
         self.once = threading.RLock()
         self.destinations: dict[tuple[str, bytes], Destination] = {}
         self.go_actions: CompileActions | None = None
@@ -46,14 +50,57 @@ class Stores:
     def blobs(self) -> BlobStore:
         from goctl.cache.store import Blobs
 
-        return Blobs(self._state / "blobs")
+        if self.levels is None:
+            return Blobs(self._state / "blobs")
+        from goctl.cache.shared import SharedBlobs
+
+        return SharedBlobs(self._state / "blobs", self.levels)
 
     @cached_property
     def memo(self) -> Memo:
-        from goctl.cache.store import Records, Unwritten
+        from goctl.cache.store import Unwritten
 
-        records = Records(self._state / "records")
-        return Unwritten(records) if self._look_only else records
+        if self._look_only:
+            return Unwritten(self.records)
+        return self.shared or self.records
+
+    @cached_property
+    def records(self) -> Records:
+        """The project's own, no level behind them."""
+        from goctl.cache.store import Records
+
+        return Records(self._state / "records")
+
+    @cached_property
+    def shared(self) -> SharedRecords | None:
+        """The records of the levels; None without `[cache]`."""
+        if self.levels is None:
+            return None
+        from goctl.cache.shared import SharedRecords
+
+        return SharedRecords(self.records, self.levels)
+
+    @cached_property
+    def levels(self) -> Chain | None:
+        """The levels of the cache; None without `[cache]`, and for questions, which ask nobody."""
+        if self._look_only:
+            return None
+        if not self._session.config.cache.used and not (self._state / "imported").is_dir():
+            return None
+        with self.once:
+            from goctl.release.levels import chain
+
+            made = chain(self._session)
+            return made if made.members else None
+
+    def close(self, *, abandon: bool = False) -> None:
+        """Sees what is on its way to levels to its end, or gives it up, and notes what they cost and saved."""
+        # Once: whatever comes after it is not counted again.
+        levels = self.__dict__.pop("levels", None)
+        if levels is not None:
+            from goctl.release.accounts import settle
+
+            settle(self._session, levels, abandon=abandon)
 
     def locked(self, root: Path) -> Locked:
         """The content of a folder's goctl.lock, read once."""
@@ -98,7 +145,7 @@ class Session:
         self.look_only = look_only
         self.offline: bool = offline or (beside is not None and beside.offline)
         self.jobs = jobs or os.cpu_count() or 2
-        self.stores: Stores = beside.stores if beside is not None else Stores(self.state, look_only=look_only)
+        self.stores: Stores = beside.stores if beside is not None else Stores(self)
         self._once = threading.RLock()
         self._engines: dict[str, Engine] = {}
 
@@ -114,7 +161,7 @@ class Session:
     def compile_cache(self) -> CompileActions | None:
         """What go builds ask for what others compiled: one for all sessions of a command line."""
         with self.stores.once:
-            if self.stores.go_actions is None and self.config.cache.shared:
+            if self.stores.go_actions is None and self.stores.levels is not None:
                 from goctl.release.compiled import compile_actions
 
                 self.stores.go_actions = compile_actions(self)

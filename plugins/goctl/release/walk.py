@@ -18,7 +18,9 @@ from goctl.contracts import Archive, Artifact, Binary, Engine, Image, Index, Out
 from goctl.errors import BuildError, ExtensionError, GoctlError
 from goctl.events import StepStarted
 from goctl.plan.model import AnyStep, ArchiveStep, ChecksumsStep, CompileStep, ImageStep, IndexStep, Plan, PushStep
+from goctl.release import afar
 from goctl.release.costs import Meter, Spent
+from goctl.release.flights import Flights
 from goctl.release.known import Known
 from goctl.release.tell import tell_archive, tell_programs, tell_step
 from goctl.values import Digest
@@ -62,8 +64,13 @@ class Walk:
         self._seconds: dict[str, float] = {}
         self._meter = Meter()
         self._errors: list[GoctlError] = []
+        #: Programs that another run made while this one waited for it.
+        self._taken: set[str] = set()
+        self._flights = Flights(crew.first)
         self._dependents: dict[str, list[AnyStep]] = {}
         self._fresh: list[tuple[CompileStep, Binary]] = []
+        #: Programs that levels of the cache know, and that are not here: ids of their steps.
+        self._afar: set[str] = set()
         self._ended: queue.SimpleQueue[Outcome | Future[None]] = queue.SimpleQueue()
         self._waiting: list[ImageStep] = []
         self._running: set[Future[None]] = set()
@@ -85,12 +92,15 @@ class Walk:
             except BaseException:
                 compilers.shutdown(wait=False, cancel_futures=True)
                 self._assemblers.shutdown(wait=False, cancel_futures=True)
+                self._flights.close()
                 raise
         return self._results()
 
     def again(self, steps: Iterable[ImageStep]) -> Results:
         """Makes images once more whose content has gone from the blob store although their digests are known."""
-        with ThreadPoolExecutor(ASSEMBLERS, "assemble") as self._assemblers:
+        steps = list(steps)
+        with ThreadPoolExecutor(8, "compile") as compilers, ThreadPoolExecutor(ASSEMBLERS, "assemble") as self._assemblers:
+            self._make_programs({need for step in steps for need in step.needs if need in self._afar}, compilers)
             for step in steps:
                 self._assemble(step)
             self._drain()
@@ -125,15 +135,50 @@ class Walk:
         return future
 
     def _compile(self, steps: list[CompileStep], pool: ThreadPoolExecutor) -> None:
+        shared = self._session.stores.shared
+        if shared is not None:
+            afar.look_up(shared, steps)
+        programs = {step.id: self._known.program(step) for step in steps}
+        lacking = [step for step in steps if programs[step.id] is None]
+        if shared is not None and lacking:
+            here = {id: program.digest for id, program in programs.items() if program is not None}
+            told = afar.spared(shared, self._known, lacking, here, self._steps.values())
+            self._afar = set(told)
+            programs |= {step.id: told.get(step.id) or self._known.program(step) for step in lacking}
+        for step in steps:
+            program = programs[step.id]
+            if program is not None:
+                self._known.count(step)
+                self._finish(step, program, cached=True)
+        self._start([step for step in steps if programs[step.id] is None], pool)
+
+    def _make_programs(self, ids: set[str], pool: ThreadPoolExecutor) -> None:
+        """Sees to it that programs which only levels knew of are here: brought, or else compiled.
+
+        Raises BuildError where one comes out as another than a level said.
+        """
+        steps = [step for id in ids if isinstance(step := self._steps[id], CompileStep)]
+        before = {step.id: self._artifacts[step.id].digest for step in steps}
+        afar.bring(self._known, steps)
+        self._afar -= ids
+        self._start([step for step in steps if self._known.program(step) is None], pool)
+        self._drain()
+        wrong = [step for step in steps if step.id in self._artifacts and self._artifacts[step.id].digest != before[step.id]]
+        for step in wrong:
+            self._known.forget(step)
+        if wrong:
+            raise BuildError(
+                f"{wrong[0].title}: what a level of the cache said of it is not what it is; that is forgotten now",
+                hint='run it again; sign = "env:NAME" keeps others from writing there',
+            )
+
+    def _start(self, steps: Iterable[CompileStep], pool: ThreadPoolExecutor) -> None:
         batches: dict[str, dict[str, list[CompileStep]]] = {}
         for step in steps:
-            known = self._known.program(step)
-            if known is not None:
-                self._finish(step, known, cached=True)
-            else:
-                batches.setdefault(step.engine, {}).setdefault(step.unit, []).append(step)
+            batches.setdefault(step.engine, {}).setdefault(step.unit, []).append(step)
         for name, units in batches.items():
-            for batch in units.values():
+            for unit, batch in units.items():
+                self._crew.prepare(unit)
                 engine = self._crew.host(batch[0]).engine(name)
                 if "compile" not in engine.kinds:
                     raise _unable(name, "compile", engine.kinds)
@@ -141,10 +186,26 @@ class Walk:
             def work(name: str = name, units: Mapping[str, list[CompileStep]] = units) -> None:
                 # One unit after the other: each fills the cores by itself.
                 for batch in units.values():
-                    for outcome in self._crew.host(batch[0]).engine(name).run(batch, {}):
+                    left = self._alone(batch)
+                    for outcome in self._crew.host(batch[0]).engine(name).run(left, {}) if left else ():
                         self._ended.put(outcome)
 
             self._compiling.add(self._submit(pool, work))
+
+    def _alone(self, batch: list[CompileStep]) -> list[CompileStep]:
+        """The steps of a batch that this run has to do, once nobody else is at the same: what others made is taken."""
+        if not self._flights.begin(batch, lambda: all(self._known.arrived(step) for step in batch)):
+            return batch
+        afar.bring(self._known, batch)
+        left = []
+        for step in batch:
+            program = self._known.program(step)
+            if program is not None:
+                self._taken.add(step.id)
+                self._ended.put(Outcome(step.id, program))
+            else:
+                left.append(step)
+        return left
 
     def _advance(self, step: AnyStep) -> None:
         """Does a step, or finds it known, as soon as all that it needs is there."""
@@ -220,16 +281,19 @@ class Walk:
         step = self._steps[ended.step]
         self._seconds[step.id] = ended.seconds
         match step, ended.artifact:
+            case CompileStep(), Binary() as binary if step.id in self._taken:
+                self._finish(step, binary, cached=True)
+                return
             case CompileStep(), Binary() as binary:
                 self._fresh.append((step, binary))
                 self._meter.ended(step, ended.seconds)
             case ImageStep(), Image() as image:
-                self._known.learn_image(self._key(step), image, step.id, step.fields)
+                self._known.learn_image(self._key(step), image, step, ended.seconds)
                 self._hooks.image_made(step, image)
             case IndexStep(), Index() as index:
                 self._known.learn_index(self._key(step), index)
             case ArchiveStep(), Archive() as archive:
-                self._known.learn_archive(self._key(step), archive, step.id, step.fields)
+                self._known.learn_archive(self._key(step), archive, step, ended.seconds)
             case ChecksumsStep(), Archive() as file:
                 self._known.learn_checksums(file)
             case _:
@@ -254,7 +318,8 @@ class Walk:
             )
             return
         for step, binary in fresh:
-            self._known.learn_program(step, binary)
+            self._known.learn_program(step, binary, self._seconds.get(step.id, 0.0) / len(fresh))
+        self._flights.settle()
 
     def _finish(self, step: AnyStep, artifact: Artifact, *, cached: bool = False) -> None:
         self._artifacts[step.id] = artifact
@@ -262,7 +327,7 @@ class Walk:
             self._cached.add(step.id)
         outcome = "cached" if cached else "done"
         tell_step(self._session.emit, step, outcome, seconds=self._seconds.get(step.id, 0.0), size=artifact.size)
-        if isinstance(step, CompileStep) and isinstance(artifact, Binary):
+        if isinstance(step, CompileStep) and isinstance(artifact, Binary) and step.id not in self._afar:
             tell_programs(self._session.emit, step, artifact, cached=cached)
         elif isinstance(step, ArchiveStep | ChecksumsStep) and isinstance(artifact, Archive):
             tell_archive(self._session.emit, step, artifact, cached=cached)

@@ -135,7 +135,7 @@ def write_atomic(path: Path, content: bytes, *, durable: bool = True, private: b
                     os.fsync(file.fileno())
             # mkstemp makes files for their owner alone; most are ordinary project files.
             if not private:
-                os.chmod(name, 0o666 & ~_umask())
+                os.chmod(name, 0o666 & ~umask())
             replace(name, path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -145,7 +145,8 @@ def write_atomic(path: Path, content: bytes, *, durable: bool = True, private: b
             sync_folder(path.parent)
 
 
-def _umask() -> int:
+def umask() -> int:
+    """The bits that new files of this process are made without."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, ValueError), open("/proc/self/status", encoding="ascii", errors="replace") as file:
             for line in file:

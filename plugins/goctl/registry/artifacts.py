@@ -1,0 +1,167 @@
+"""A shelf in a registry, so that a team needs no server besides the one it has: an artifact for each entry, found by a tag.
+
+The entry is the only layer of a manifest, whose config is empty (image-spec, "Guidelines for Artifact Usage"). The tag is
+`SPACE-KEY`. The registry's own clean-up of what no tag names does the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+import msgspec
+
+from goctl.config.model import Login, Registry
+from goctl.contracts import Host, Sealed
+from goctl.errors import LevelError, RegistryError
+from goctl.registry.client import OCI_MANIFEST, Client, connect, pull, push, table_of
+from goctl.registry.keychain import Keychain
+from goctl.system.http import BLOCK, TransportError
+from goctl.values import Descriptor, Digest, from_json, to_json
+
+ARTIFACT: Final = "application/vnd.goctl.cache.v1"
+_EMPTY: Final = b"{}"
+_EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
+_LAYER: Final = "application/octet-stream"
+#: No tag is longer (distribution-spec); longer names are told by their digest.
+_LONGEST: Final = 128
+
+
+class ArtifactShelf:
+    """contracts.Shelf. `address` is `HOST/REPOSITORY`; without a `login` it is found as for pushes there."""
+
+    def __init__(self, address: str, host: Host, *, login: Login | None = None, timeout: int = 10) -> None:
+        registry, _, self._repository = address.rstrip("/").partition("/")
+        settings = table_of(host.config, registry) or Registry(url=registry)
+        settings = msgspec.structs.replace(settings, timeout=max(2, timeout))
+        find = Keychain(host.emit, login=login).find if login is not None else None
+        self._client: Client = connect(host, registry, settings, find=find, retries=1)
+        self._has_empty = False
+
+    def read(self, name: str) -> Iterator[bytes] | None:
+        try:
+            manifest = self._client.get_manifest(self._repository, _tag(name))
+            layer = _layer(manifest) if manifest is not None else None
+            if layer is None:
+                return None
+            response = self._client.request(
+                "read an entry of the cache",
+                "GET",
+                f"/v2/{self._repository}/blobs/{layer.digest}",
+                scopes=pull(self._repository),
+                expected=(200, 404),
+                stream=True,
+            )
+        except RegistryError as error:
+            raise _failure(error) from None
+        if response.status == 404:
+            response.close()
+            return None
+
+        def pieces() -> Iterator[bytes]:
+            try:
+                yield from response.chunks()
+            except TransportError as error:
+                raise LevelError(f"{self._client.host}: {error}") from None
+
+        return pieces()
+
+    def write(self, name: str, content: Sealed) -> None:
+        with content.open() as file:
+            hasher = hashlib.sha256()
+            while piece := file.read(BLOCK):
+                hasher.update(piece)
+        digest = Digest("sha256:" + hasher.hexdigest())
+        layer = Descriptor(_LAYER, digest, content.size)
+        empty = Descriptor(_EMPTY_TYPE, Digest.of(_EMPTY), len(_EMPTY))
+        manifest = to_json(
+            {
+                "schemaVersion": 2,
+                "mediaType": OCI_MANIFEST,
+                "artifactType": ARTIFACT,
+                "config": empty,
+                "layers": [layer],
+            }
+        )
+        try:
+            if not self._has_empty:
+                self._upload(empty, _Plain(_EMPTY))
+                self._has_empty = True
+            self._upload(layer, content)
+            self._client.put_manifest(self._repository, _tag(name), manifest, OCI_MANIFEST, Digest.of(manifest))
+        except RegistryError as error:
+            raise _failure(error) from None
+
+    def _upload(self, blob: Descriptor, content: Sealed) -> None:
+        """In one piece: entries are no images, and what fails is only not kept."""
+        if self._client.has_blob(self._repository, blob, retries=0):
+            return
+        doing, scopes = "write an entry of the cache", push(self._repository)
+        path = f"/v2/{self._repository}/blobs/uploads/"
+        opened = self._client.request(doing, "POST", path, scopes=scopes, expected=(202,), retries=0)
+        location = self._client.resolve(opened.headers.get("Location", ""), opened)
+        self._client.request(
+            doing,
+            "PUT",
+            f"{location}{'&' if '?' in location else '?'}digest={blob.digest}",
+            scopes=scopes,
+            expected=(201, 204),
+            headers={"Content-Length": str(content.size), "Content-Type": _LAYER},
+            body=content.open,
+            retries=0,
+        )
+
+    def remove(self, name: str) -> None:
+        """By the tag's own manifest. A registry that deletes nothing keeps the entry, and says so."""
+        try:
+            digest = self._client.head_manifest(self._repository, _tag(name))
+            if digest is not None:
+                self._client.request(
+                    "delete an entry of the cache",
+                    "DELETE",
+                    f"/v2/{self._repository}/manifests/{digest}",
+                    scopes=(f"repository:{self._repository}:delete,pull", *push(self._repository)),
+                    expected=(200, 202, 404),
+                    retries=0,
+                )
+        except RegistryError as error:
+            raise _failure(error) from None
+
+
+class _Plain:
+    """contracts.Sealed of some bytes."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    @property
+    def size(self) -> int:
+        return len(self._content)
+
+    def open(self) -> BinaryIO:
+        return io.BytesIO(self._content)
+
+
+class _Manifest(msgspec.Struct, frozen=True, rename="camel"):
+    artifact_type: str = ""
+    layers: tuple[Descriptor, ...] = ()
+
+
+def _tag(name: str) -> str:
+    tag = name.replace("/", "-")
+    return tag if len(tag) <= _LONGEST else "x-" + hashlib.sha256(name.encode()).hexdigest()
+
+
+def _layer(manifest: bytes) -> Descriptor | None:
+    """The layer of one of our artifacts; None for what is none."""
+    try:
+        document = from_json(manifest, _Manifest)
+    except ValueError:
+        return None
+    return document.layers[0] if document.artifact_type == ARTIFACT and len(document.layers) == 1 else None
+
+
+def _failure(error: RegistryError) -> LevelError:
+    return LevelError(error.message)
