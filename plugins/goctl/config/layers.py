@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from goctl.config.benchmark import Benchmark, Metrics
 from goctl.config.convert import known_fields, words
 from goctl.config.lines import index
 from goctl.config.members import inherited
@@ -29,6 +30,8 @@ FIXED: dict[str, type[msgspec.Struct]] = {
     "archive": Archives,
     "publish": Publish,
     "release": Release,
+    "benchmark": Benchmark,
+    "metrics": Metrics,
 }
 
 

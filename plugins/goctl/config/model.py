@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from goctl.config.benchmark import Benchmark, Metrics
+
 Stage = Literal["mod", "generate", "build", "image", "archive", "push"]
 STAGES: tuple[Stage, ...] = ("mod", "generate", "build", "image", "archive", "push")
 
@@ -368,5 +370,7 @@ class Config(Table, frozen=True):
     registries: dict[str, Registry] = {}
     publish: Publish = Publish()
     release: Release = Release()
+    benchmark: Benchmark = Benchmark()
+    metrics: Metrics = Metrics()
     engines: Annotated[dict[str, dict[str, Any]], _doc("Settings of engines that installed packages bring.")] = {}
     profiles: Annotated[dict[str, dict[str, Any]], _doc("Settings that replace others when `--profile NAME` is given.")] = {}

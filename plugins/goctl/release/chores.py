@@ -15,7 +15,7 @@ from goctl.golang import command, moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import base_reference, wants_image
 from goctl.plan.select import platforms_of
 from goctl.plan.systems import SCRATCH
-from goctl.release import copies, logins, looks
+from goctl.release import copies, logins, looks, nightly
 from goctl.release.walk import joined
 
 if TYPE_CHECKING:
@@ -177,8 +177,8 @@ def _about(crew: Crew, name: str) -> list[Session]:
     sessions = crew.files
     if name == "generate":
         return [session for session in sessions if session.config.go.generate] or sessions[:1]
-    if name.startswith("registry.") or name in looks.LOOKS:
-        # They are about registries, whoever pushes there.
+    if name.startswith(("registry.", "ci.")) or name in looks.LOOKS:
+        # They are about registries, whoever pushes there, or about the checkout.
         return sessions[:1]
     if name == "mod.init":
         lacking = [session for session in sessions if not (session.module / "go.mod").exists()]
@@ -209,5 +209,6 @@ CHORES: dict[str, Callable[..., None]] = {
     "registry.retag": copies.retag,
     "base.status": base_status,
     "clean": clean,
+    "ci.nightly": nightly.nightly,
     **looks.LOOKS,
 }

@@ -1,0 +1,59 @@
+"""Rounds: every state once in each, in an order that rotates, so that what drifts meets all alike; as many as it takes.
+
+pytest-benchmark's pedantic mode runs the rounds of one benchmark back to back: a machine that slows down meanwhile makes the
+last of them slow. Hence a runner of our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from goctl.measures import CONTROL, Sample
+
+#: Rounds before a state is looked at for the first time, and between two looks. Both leave odd numbers: their median is
+#: a value that was measured.
+FIRST = 5
+STEP = 2
+
+Run = Callable[[int], Sample]
+Samples = Mapping[str, Sequence[Sample]]
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How many rounds: exactly `exactly`, or with 0 until a state is decided, and at most `most`."""
+
+    exactly: int = 0
+    most: int = 41
+
+
+def measure(
+    runs: Mapping[str, Run],
+    limits: Limits,
+    decided: Callable[[str, Samples], bool],
+    tell: Callable[[int, str, Sample], None],
+) -> dict[str, tuple[Sample, ...]]:
+    """Samples of each contender. A run is given the number of its round, from 0.
+
+    The control is measured in every round; the others take part until they are decided.
+    """
+    made: dict[str, list[Sample]] = {name: [] for name in runs}
+    taking_part = list(runs)
+    most = limits.exactly or limits.most
+    for number in range(most):
+        for name in _rotated(taking_part, number):
+            sample = runs[name](number)
+            made[name].append(sample)
+            tell(number, name, sample)
+        done = number + 1
+        if not limits.exactly and done >= FIRST and (done - FIRST) % STEP == 0:
+            taking_part = [name for name in taking_part if name == CONTROL or not decided(name, made)]
+        if set(taking_part) <= {CONTROL}:
+            break
+    return {name: tuple(samples) for name, samples in made.items()}
+
+
+def _rotated(names: Sequence[str], number: int) -> list[str]:
+    at = number % len(names)
+    return [*names[at:], *names[:at]]
