@@ -176,7 +176,7 @@ def test_the_console_shows_states_phases_and_sentences() -> None:
     out = io.StringIO()
     before, after = night(), night(slower=1.5, commit="b" * 40)
     console.show(out, after, judged(after, before))
-    lines = out.getvalue().splitlines()
+    lines = [line.strip() for line in out.getvalue().splitlines()]
     (cold,) = [line for line in lines if line.startswith("cold") and "FAILED" in line]
     assert "30.0 s" in cold
     assert "+50.0 %" in cold

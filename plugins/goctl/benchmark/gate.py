@@ -16,8 +16,10 @@ from goctl.benchmark.statistics import Interval, median_interval, ratio_interval
 from goctl.measures import CONTROL, Judgement, Night, Sample, Verdict, median_phases
 
 SURE = 0.99
-#: A baseline is measured until half the 95 % interval of its median is at most so large a share of it.
+#: A baseline is measured until half the 95 % interval of its median is at most so large a share of it, and in so many
+#: rounds at least: with fewer, one round that was held up makes every comparison vague.
 PRECISE = 0.025
+LEAST = 15
 #: A phase that takes less of a release than this is not blamed for anything.
 _LEAST_SECONDS = 0.002
 
@@ -50,7 +52,7 @@ def is_decided(ratio: Interval, limit: float) -> bool:
 
 def is_precise(seconds: Sequence[float]) -> bool:
     """Whether a baseline is known well enough to be compared with."""
-    return median_interval(seconds).width <= PRECISE
+    return len(seconds) >= LEAST and median_interval(seconds).width <= PRECISE
 
 
 def outcome_of(ratio: Interval, limit: float) -> str:

@@ -14,7 +14,7 @@ from goctl.measures import CONTROL, Sample
 
 #: Rounds before a state is looked at for the first time, and between two looks. Both leave odd numbers: their median is
 #: a value that was measured.
-FIRST = 5
+FIRST = 7
 STEP = 2
 
 Run = Callable[[int], Sample]
