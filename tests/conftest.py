@@ -2,8 +2,9 @@
 
 GOCTL_TEST_REGISTRY=HOST:PORT   a distribution registry that takes pushes
 GOCTL_TEST_DOCKER=1             the Docker engine that `docker` reaches may be used
-GOCTL_REQUIRE=registry,docker,skopeo,crane,conformance,wine     expected to be there: a test that lacks one fails, as does
-                                a run in which an integration test was skipped for want of anything but wine
+GOCTL_TEST_BUILDERS=NAME,NAME   builders of buildx that may be used, and push to that registry
+GOCTL_REQUIRE=registry,docker,buildx,builders,skopeo,crane,conformance,wine     expected to be there: a test that lacks one
+                                fails, as does a run in which an integration test was skipped for want of anything but wine
 """
 
 from __future__ import annotations
@@ -87,6 +88,25 @@ def docker_engine() -> str:
     if os.environ.get("GOCTL_TEST_DOCKER") != "1" or command is None:
         _absent("docker", "set GOCTL_TEST_DOCKER=1 where `docker` reaches an engine")
     return command or ""
+
+
+@pytest.fixture(scope="session")
+def buildx() -> str:
+    """The path of a `docker` command that has buildx; what needs no engine can be asked of it."""
+    command = shutil.which("docker")
+    if command is None or subprocess.run([command, "buildx", "version"], capture_output=True).returncode:
+        _absent("buildx", "install docker's buildx")
+    return command or ""
+
+
+@pytest.fixture(scope="session")
+def builders(buildx: str) -> list[str]:
+    """The names of builders that may be used for builds, of drivers that push by digest."""
+    del buildx
+    names = os.environ.get("GOCTL_TEST_BUILDERS", "").split(",")
+    if names == [""]:
+        _absent("builders", "set GOCTL_TEST_BUILDERS to names, separated by commas")
+    return names
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
 
@@ -22,10 +22,24 @@ from goctl.events import Event, Failed
 from goctl.report import Reporter, reporter
 from goctl.system.process import children
 
+if TYPE_CHECKING:
+    from goctl.release.crew import Crew
+
 STAGES = ("release", "build", "image", "archive", "push")
 QUESTIONS = ("plan", "explain", "affected", "config")
+BAKING = ("bake", "dockerfile.write", "dockerfile.check")
 #: Tasks that write nothing below the project.
-LOOKING = (*QUESTIONS, "go.env", "base.status", "manifest.inspect", "tags.list", "referrer.list")
+LOOKING = (
+    *QUESTIONS,
+    "go.env",
+    "base.status",
+    "manifest.inspect",
+    "tags.list",
+    "referrer.list",
+    "dockerfile.check",
+    "builder.inspect",
+    "builder.usage",
+)
 
 
 def command(file: Path, name: str, /, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:
@@ -74,6 +88,17 @@ def _run(file: Path, name: str, *, dry: bool, emit: _Output, options: dict[str, 
     if name in STAGES or name == "plan":
         answers.plan(crew, select, "release" if name == "plan" else name, options.get("since", ""))
         return None
+    if name in BAKING:
+        _bake(crew, name, select, dry=dry, options=options)
+        return None
+    if name == "parity" and dry:
+        answers.plan(crew, select, "image", "")
+        return None
+    if name == "parity":
+        from goctl.release.parity import parity
+
+        parity(crew, select)
+        return None
     if name == "merge":
         from goctl.release.run import merge
 
@@ -92,6 +117,19 @@ def _run(file: Path, name: str, *, dry: bool, emit: _Output, options: dict[str, 
 
     chores.run(crew, name, dry=dry, **options)
     return None
+
+
+def _bake(crew: Crew, name: str, select: tuple[str, ...], *, dry: bool, options: dict[str, Any]) -> None:
+    from goctl.release import bake
+
+    if name == "dockerfile.check":
+        bake.dockerfile_check(crew, options["file"])
+        return
+    with contextlib.nullcontext() if dry else crew.first.lock():
+        if name == "bake":
+            bake.bake(crew, select, form=options["format"], output=options["output"], check=options["check"], dry=dry)
+        else:
+            bake.dockerfile(crew, select, explain=options["explain"], dry=dry)
 
 
 class _Output:

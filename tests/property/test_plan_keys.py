@@ -111,6 +111,7 @@ CONFIG: dict[type, dict[str, Change]] = {
         "benchmark": (model.Benchmark(states=("nothing",), rounds=3), NOTHING),
         "metrics": (model.Metrics(textfile="x"), NOTHING),
         "release": (model.Release(stages=("build",), dist="out"), NOTHING),
+        "buildkit": (model.BuildKit(sbom=True, cache_to=("type=inline",), builder="x", memory="1GiB"), NOTHING),
         "engines": ({"x": {"a": 1}}, NOTHING),
         "profiles": ({"x": {"project": {"name": "a"}}}, NOTHING),
     },
@@ -166,6 +167,8 @@ CONFIG: dict[type, dict[str, Change]] = {
         "assets": ({"web": "/www"}, {"image api"}),
         "entrypoint": (("/x",), {"image api"}),
         "command": (("--help",), {"image api"}),
+        "compile": ("buildkit", NOTHING),  # what follows stands in bake files and Dockerfiles alone
+        "dockerfile": (model.Dockerfile(packages=("tzdata",)), NOTHING),
     },
 }
 

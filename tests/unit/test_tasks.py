@@ -26,13 +26,19 @@ QUESTIONS = {"plan", "explain", "affected", "config", "doctor"}
 MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "vendor", "why", "outdated")}
 LOOKS = {"manifest.create", "manifest.inspect", "tags.list", "tags.delete", "referrer.attach", "referrer.list"}
 REGISTRY = {f"registry.{name}" for name in ("login", "logout", "copy", "retag")}
-CHORE_NAMES = MODULES | LOOKS | REGISTRY | {"generate", "go.env", "base.update", "base.status", "clean", "ci.nightly"}
-ALL = STAGES | QUESTIONS | CHORE_NAMES | {"merge"}
+BUILDERS = {f"builder.{name}" for name in ("create", "inspect", "use", "remove", "prune", "usage")}
+ENGINE = BUILDERS | {"docker.mirrors"}
+CHORE_NAMES = (
+    MODULES | LOOKS | REGISTRY | ENGINE | {"generate", "go.env", "base.update", "base.status", "clean", "ci.nightly"}
+)
+BAKING = {"bake", "dockerfile.write", "dockerfile.check"}
+ALL = STAGES | QUESTIONS | CHORE_NAMES | BAKING | {"merge", "parity"}
 #: How each is called with nothing but its name and what it must be given.
 _REGISTRY = ("--registry", "registry.example.com")
 GIVEN = {
     "explain": ("api",),
     "mod.why": ("fmt",),
+    "dockerfile.check": ("Dockerfile",),
     "registry.login": (*_REGISTRY, "--username", "me"),
     "registry.logout": _REGISTRY,
     "registry.copy": ("127.0.0.1:9/a:1", "127.0.0.1:9/b"),
@@ -125,6 +131,17 @@ _OPTIONS = {
     "tags.delete": {"repository", "keep", "older", "protect"},
     "referrer.attach": {"reference", "file", "artifact-type", "media-type", "annotation"},
     "referrer.list": {"reference", "artifact-type"},
+    "bake": {"select", "format", "output", "check"},
+    "dockerfile.write": {"select", "explain"},
+    "dockerfile.check": {"file"},
+    "parity": {"select", "jobs", "offline"},
+    "docker.mirrors": {"write", "file"},
+    "builder.create": {"replace", "force"},
+    "builder.inspect": {"name", "bootstrap"},
+    "builder.use": {"name"},
+    "builder.remove": {"name", "keep-cache", "force"},
+    "builder.usage": {"name", "older"},
+    "builder.prune": {"name", "older", "keep", "everything", "force"},
 }
 
 
@@ -151,6 +168,7 @@ def test_every_task_has_something_that_does_it() -> None:
     assert set(commands.STAGES) == STAGES
     assert set(commands.QUESTIONS) | {"doctor"} == QUESTIONS
     assert set(CHORES) == CHORE_NAMES
+    assert set(commands.BAKING) == BAKING
 
 
 @pytest.mark.parametrize("name", sorted(ALL))

@@ -17,12 +17,13 @@ import msgspec
 
 from goctl.config.loader import Loaded
 from goctl.config.members import member_files, peek, top_file
-from goctl.config.model import STAGES
 from goctl.config.read import read
 from goctl.errors import ConfigError
 from goctl.system.files import storage_errors
 from goctl.system.process import Completed, run
 
+#: The stages that are measured: those that reach no further than a registry. Engines other than goctl's own do as they do.
+STAGES = ("mod", "generate", "build", "image", "archive", "push")
 #: What is of no use in a copy of a folder that is no git checkout.
 _LEFT = (".git", ".goctl", ".venv", ".nox", ".benchmarks", "__pycache__")
 #: The registry that images are pushed to, and the file that the state `edit` edits.
@@ -157,9 +158,11 @@ def _settle(file: Path, registry: str, *, is_top: bool) -> None:
         kept[REGISTRY] = {"url": registry, "plain-http": True, "push": True}
         publish["to"] = [REGISTRY]
     release = tree.get("release", {})
-    if "stages" in release:
-        release = {**release, "stages": [stage for stage in release["stages"] if stage in STAGES]}
-    changed = {**tree, "registries": kept, "publish": publish, "release": release}
+    if is_top or "stages" in release:
+        release = {**release, "stages": [stage for stage in release.get("stages", STAGES) if stage in STAGES]}
+    # Caches of BuildKit are the user's too.
+    buildkit = {key: value for key, value in tree.get("buildkit", {}).items() if key not in ("cache-to", "cache-from")}
+    changed = {**tree, "registries": kept, "publish": publish, "release": release, "buildkit": buildkit}
     file.write_text(toml(changed), encoding="utf-8", newline="\n")
 
 

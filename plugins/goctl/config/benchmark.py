@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final, Literal
 
-import msgspec
 from msgspec import Meta
 
 from goctl.config.convert import Problems, suggestion
+from goctl.config.fields import Table, doc
 
 #: The states that can be measured, each with what it is.
 STATES: Final = {
@@ -27,58 +27,53 @@ OFF: Final = "off"
 _SHARE = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)%\Z")
 
 
-class Benchmark(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+class Benchmark(Table, frozen=True):
     """What `nox -s bench` measures, and when it fails."""
 
     states: Annotated[
         tuple[str, ...],
-        Meta(
-            description=f"States of a machine to release in, of {', '.join(f'`{name}`' for name in STATES)}.",
+        doc(
+            f"States of a machine to release in, of {', '.join(f'`{name}`' for name in STATES)}.",
             examples=[["cold", "edit", "nothing"]],
         ),
     ] = tuple(STATES)
     rounds: Annotated[
         Annotated[int, Meta(ge=3, le=1000)] | Literal["auto"],
-        Meta(description="Rounds of each state: a number, or as many as it takes to tell.", examples=[11]),
+        doc("Rounds of each state: a number, or as many as it takes to tell.", examples=[11]),
     ] = "auto"
-    most_rounds: Annotated[int, Meta(description='The most rounds of each state with `rounds = "auto"`.', ge=5, le=1000)] = (
-        41
-    )
+    most_rounds: Annotated[int, doc('The most rounds of each state with `rounds = "auto"`.', ge=5, le=1000)] = 41
     fail_above: Annotated[
         dict[str, str],
-        Meta(
-            description=f"By state, how much slower than the baseline it may be; `{OFF}` never fails. States that are not "
+        doc(
+            f"By state, how much slower than the baseline it may be; `{OFF}` never fails. States that are not "
             f"named may be {ALLOWED} slower.",
             examples=[{"nothing": "10%", "cold": "off"}],
         ),
     ] = {}
     select: Annotated[
-        tuple[str, ...], Meta(description="Targets to release, as `--select` has them; by default all.", examples=[["api"]])
+        tuple[str, ...], doc("Targets to release, as `--select` has them; by default all.", examples=[["api"]])
     ] = ()
     edit: Annotated[
         str,
-        Meta(
-            description="The folder of the package that the state `edit` edits. Default: that of the first target's first "
-            "program.",
+        doc(
+            "The folder of the package that the state `edit` edits. Default: that of the first target's first program.",
             examples=["internal/core"],
         ),
     ] = ""
-    results: Annotated[str, Meta(description="Where results are kept from night to night, in pytest-benchmark's form.")] = (
-        ".benchmarks"
-    )
+    results: Annotated[str, doc("Where results are kept from night to night, in pytest-benchmark's form.")] = ".benchmarks"
 
 
-class Metrics(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+class Metrics(Table, frozen=True):
     """Where the benchmark's figures go for Prometheus."""
 
     textfile: Annotated[
         str,
-        Meta(description="A file for the textfile collector of Prometheus's node exporter.", examples=["dist/goctl.prom"]),
+        doc("A file for the textfile collector of Prometheus's node exporter.", examples=["dist/goctl.prom"]),
     ] = ""
     pushgateway: Annotated[
         str,
-        Meta(
-            description="The variable that holds a Pushgateway's address, which may hold a login, or the address itself.",
+        doc(
+            "The variable that holds a Pushgateway's address, which may hold a login, or the address itself.",
             examples=["env:PUSHGATEWAY_URL"],
         ),
     ] = ""

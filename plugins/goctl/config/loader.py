@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from goctl.config import archives, benchmark, checks, members, names
+from goctl.config import archives, benchmark, checks, dockerfiles, members, names
+from goctl.config.builders import check_builder
 from goctl.config.convert import EnoughProblems, Problems, known_fields, suggestion, table, tables
 from goctl.config.discover import discover
 from goctl.config.layers import FIXED, INHERITED, Origin, Source, profiles_of
@@ -196,6 +197,8 @@ def _convert(tree: dict[str, Any], root: Path, source: Source, problems: Problem
         problems.add(("workspace",), "a member of a workspace cannot be one", hint="move it to the file above")
     checks.check(config, root, problems, source.file.parent)
     archives.check(config, problems)
+    dockerfiles.check(config, root, problems)
+    check_builder(config.buildkit, problems)
     benchmark.check(config.benchmark, config.metrics, problems)
     return config if len(problems.found) == before else None
 

@@ -123,17 +123,7 @@ class DaemonDestination:
     def _engine(self) -> Any:
         with self._guard:
             if self._client is None:
-                try:
-                    from docker import APIClient
-                    from docker.utils import kwargs_from_env
-                except ImportError:
-                    raise ExtensionError(
-                        "docker-daemon: needs the package docker", hint="pip install goctl-release[docker]"
-                    ) from None
-                where = kwargs_from_env()
-                if "base_url" not in where and (context := _context()):
-                    where["base_url"] = context
-                self._client = APIClient(version="auto", timeout=_TIMEOUT, **where)
+                self._client = connect(_TIMEOUT)
             return self._client
 
     @contextlib.contextmanager
@@ -149,6 +139,22 @@ class DaemonDestination:
             raise RegistryError(
                 f"Docker's engine could not {doing}: {said}", hint="check that it runs: `docker version`"
             ) from None
+
+
+def connect(timeout: int) -> Any:
+    """A client of the engine that DOCKER_HOST, a context or the default leads to.
+
+    Raises ExtensionError without the package docker, and whatever that raises where the engine does not answer.
+    """
+    try:
+        from docker import APIClient
+        from docker.utils import kwargs_from_env
+    except ImportError:
+        raise ExtensionError("docker-daemon: needs the package docker", hint="pip install goctl-release[docker]") from None
+    where = kwargs_from_env()
+    if "base_url" not in where and (context := _context()):
+        where["base_url"] = context
+    return APIClient(version="auto", timeout=timeout, **where)
 
 
 def _ids(image: Image) -> tuple[str, str]:

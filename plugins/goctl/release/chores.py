@@ -9,13 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goctl.config.members import FILE_NAME
-from goctl.errors import ConfigError, GoctlError, ImageError, ModuleError, MovedError, RegistryError, StorageError
+from goctl.errors import (
+    BuilderError,
+    ConfigError,
+    GoctlError,
+    ImageError,
+    ModuleError,
+    MovedError,
+    RegistryError,
+    StorageError,
+)
 from goctl.events import Notice, StageStarted, Table
 from goctl.golang import command, moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import base_reference, wants_image
 from goctl.plan.select import platforms_of
 from goctl.plan.systems import SCRATCH
-from goctl.release import copies, logins, looks, nightly
+from goctl.release import builders, copies, dockers, logins, looks, nightly
 from goctl.release.walk import joined
 
 if TYPE_CHECKING:
@@ -163,7 +172,7 @@ def run(crew: Crew, name: str, /, *, dry: bool, **options: Any) -> None:
             session.emit(StageStarted(name, f"{session.config.project.name}: {name}"))
         try:
             chore(session, dry=dry, **options)
-        except (ConfigError, ModuleError, ImageError, RegistryError) as error:
+        except (BuilderError, ConfigError, ModuleError, ImageError, RegistryError) as error:
             errors.append(error)
     if errors:
         raise errors[0] if len(errors) == 1 else joined(errors)
@@ -177,8 +186,8 @@ def _about(crew: Crew, name: str) -> list[Session]:
     sessions = crew.files
     if name == "generate":
         return [session for session in sessions if session.config.go.generate] or sessions[:1]
-    if name.startswith(("registry.", "ci.")) or name in looks.LOOKS:
-        # They are about registries, whoever pushes there, or about the checkout.
+    if name.startswith(("registry.", "ci.")) or name in (*looks.LOOKS, *builders.BUILDERS, "docker.mirrors"):
+        # They are about registries or builders, whoever uses them, or about the checkout.
         return sessions[:1]
     if name == "mod.init":
         lacking = [session for session in sessions if not (session.module / "go.mod").exists()]
@@ -210,5 +219,7 @@ CHORES: dict[str, Callable[..., None]] = {
     "base.status": base_status,
     "clean": clean,
     "ci.nightly": nightly.nightly,
+    **builders.BUILDERS,
+    "docker.mirrors": dockers.mirrors,
     **looks.LOOKS,
 }
