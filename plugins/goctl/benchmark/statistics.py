@@ -16,6 +16,10 @@ from typing import Any
 import msgspec
 
 
+#: A probability that is left out: all of them together change no interval's ends.
+_NEVER = 1e-7
+
+
 class Interval(msgspec.Struct, frozen=True):
     """A figure, and where it is likely to be."""
 
@@ -31,19 +35,20 @@ class Interval(msgspec.Struct, frozen=True):
 
 def median_interval(values: Sequence[float], share: float = 0.95) -> Interval:
     """The median, and its bootstrap interval."""
-    outcomes = sorted(zip(sorted(values), weights(len(values)), strict=True))
+    outcomes = _medians(values)
     return Interval(statistics.median(values), *_quantiles(outcomes, share))
 
 
 def ratio_interval(after: Sequence[float], before: Sequence[float], share: float = 0.95) -> Interval:
     """The ratio of two medians, and its bootstrap interval. The samples are independent of each other."""
-    below = list(zip(sorted(before), weights(len(before)), strict=True))
-    outcomes = sorted(
-        (value / other, weight * chance)
-        for value, weight in zip(sorted(after), weights(len(after)), strict=True)
-        for other, chance in below
-    )
+    below = _medians(before)
+    outcomes = sorted((value / other, weight * chance) for value, weight in _medians(after) for other, chance in below)
     return Interval(statistics.median(after) / statistics.median(before), *_quantiles(outcomes, share))
+
+
+def _medians(values: Sequence[float]) -> list[tuple[float, float]]:
+    """The medians that resamples can have, in order, each with its probability; without those that nobody would ever see."""
+    return [pair for pair in zip(sorted(values), weights(len(values)), strict=True) if pair[1] > _NEVER]
 
 
 @cache

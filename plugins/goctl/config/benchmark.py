@@ -41,7 +41,7 @@ class Benchmark(Table, frozen=True):
         Annotated[int, Meta(ge=3, le=1000)] | Literal["auto"],
         doc("Rounds of each state: a number, or as many as it takes to tell.", examples=[11]),
     ] = "auto"
-    most_rounds: Annotated[int, doc('The most rounds of each state with `rounds = "auto"`.', ge=5, le=1000)] = 41
+    most_rounds: Annotated[int, doc('The most rounds of each state with `rounds = "auto"`.', ge=5, le=1000)] = 101
     fail_above: Annotated[
         dict[str, str],
         doc(

@@ -18,11 +18,11 @@ _STYLE = """
 :root { color-scheme: light dark; --ground: #fcfcfb; --ink: #1d2126; --soft: #5d6670; --rule: #dfe2e5; --card:
   #ffffff;
   --now: #2563a8; --then: #9aa4af; --bad: #bb2d2d; --good: #23753f; --warn: #8a5a00;
-  --p0: #8794a3; --p1: #55a3a3; --p2: #2563a8; --p3: #7e62b8; --p4: #c27c2c; --p5: #b7bec6; --inside: #ffffff; }
+  --p0: #8794a3; --p1: #55a3a3; --p2: #2563a8; --p3: #7e62b8; --p4: #c27c2c; --p5: #66707b; --inside: #ffffff; }
 @media (prefers-color-scheme: dark) { :root { --ground: #15181c; --ink: #e6e8ea; --soft: #9aa4af; --rule: #31373e;
   --card: #1c2025;
   --now: #6caaf0; --then: #6a7480; --bad: #f07a7a; --good: #6cc48a; --warn: #e0b050;
-  --p0: #77838f; --p1: #5fb5b5; --p2: #5b9be6; --p3: #a58ae0; --p4: #dd9a4c; --p5: #4d555e; --inside: #101215; } }
+  --p0: #77838f; --p1: #5fb5b5; --p2: #5b9be6; --p3: #a58ae0; --p4: #dd9a4c; --p5: #a3acb6; --inside: #101215; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 1400px; padding: 28px 24px 60px; background: var(--ground); color: var(--ink);
   font: 15px/1.5 system-ui, sans-serif; }
@@ -36,6 +36,7 @@ th { color: var(--soft); font-weight: 500; } th:first-child, td:first-child, th:
 .grid2 { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 560px), 1fr)); gap: 18px; }
 section.card { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 14px 16px; }
 .failed { color: var(--bad); font-weight: 600; } .slower { color: var(--warn); } .faster { color: var(--good); }
+.phases svg { max-width: 860px; }
 svg { width: 100%; height: auto; display: block; } svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
 svg text.inside { fill: var(--inside); } .now { fill: var(--now); fill-opacity: .8; } .then { fill: var(--then);
   fill-opacity: .8; }
@@ -103,7 +104,7 @@ def _phases(night: Night) -> str:
     keys = "".join(f'<span class="key" style="background: var(--p{at})"></span>{phase}' for at, phase in enumerate(PHASES))
     style = "".join(f".part{at} {{ fill: var(--p{at}); }}" for at in range(len(PHASES)))
     plot = svg.bars(rows, words.seconds, "median seconds of each phase")
-    return f'<style>{style}</style><section class="card"><p>{keys}</p>{plot}</section>'
+    return f'<style>{style}</style><section class="card phases"><p>{keys}</p>{plot}</section>'
 
 
 def _state(state: str, night: Night, baseline: Night | None, verdict: Verdict | None, nights: Sequence[Night]) -> str:
