@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 
-
 #: A probability that is left out: all of them together change no interval's ends.
 _NEVER = 1e-7
 
