@@ -93,11 +93,25 @@ def faults(session: nox.Session) -> None:
         session.run("python", "-m", "tests.faults.reliability", "--add", str(table))
 
 
-@nox.session
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Figures beside ko and plain go build; takes an hour. `nox -s bench -- --only nothing,list` takes less.
+    """The example's releases in declared states, compared with the baseline; what users have as goctl.sessions.bench."""
+    _install(session, "-e", ".[go,test]")
+    session.run("python", "-m", "goctl.benchmark", *session.posargs)
 
-    `nox -s bench -- monorepo` measures forty projects, `nox -s bench -- push` pushes beside crane and skopeo.
+
+@nox.session(default=False)
+def bench_peers(session: nox.Session) -> None:
+    """The same beside ko and plain go build, where they are on PATH."""
+    _install(session, "-e", ".[go,test]")
+    session.run("python", "-m", "goctl.benchmark", "--peers", *session.posargs)
+
+
+@nox.session(default=False)
+def figures(session: nox.Session) -> None:
+    """Figures beside ko and plain go build; takes an hour. `nox -s figures -- --only nothing,list` takes less.
+
+    `nox -s figures -- monorepo` measures forty projects, `nox -s figures -- push` pushes beside crane and skopeo.
     """
     _install(session, "-e", ".[go,test]")
     name, *arguments = session.posargs if session.posargs[:1] in (["monorepo"], ["push"]) else ["release", *session.posargs]

@@ -279,6 +279,11 @@ KINDS = {
             **_COMMON,
         },
     ),
+    "ci.nightly": Kind(
+        "write the workflow that runs the benchmark every night",
+        _options(system="", check=False, **_PLAIN),
+        {"system": "github or gitlab (default: gitlab where there is a .gitlab-ci.yml)", "check": _CHECK, **_COMMON},
+    ),
     "mod.why": Kind(
         "say which imports lead to a package or module",
         _options(package=Parameter.empty, **_PLAIN),

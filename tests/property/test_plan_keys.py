@@ -109,6 +109,8 @@ CONFIG: dict[type, dict[str, Change]] = {
         "image": (model.ImageDefaults(base="scratch", compression="zstd"), NOTHING),  # is in every target when it is loaded
         "registries": ({"two": Registry(url="localhost/two", plain_http=True, retries=1, ca="x")}, NOTHING),
         "publish": (model.Publish(tags=("{version}", "x")), NOTHING),
+        "benchmark": (model.Benchmark(states=("nothing",), rounds=3), NOTHING),
+        "metrics": (model.Metrics(textfile="x"), NOTHING),
         "release": (model.Release(stages=("build",), dist="out"), NOTHING),
         "cache": (
             Cache(levels=("disk",), mode="read", tables={"team": Level(url="file:x")}, go_actions=False),

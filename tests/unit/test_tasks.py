@@ -29,7 +29,13 @@ LOOKS = {"manifest.create", "manifest.inspect", "tags.list", "tags.delete", "ref
 REGISTRY = {f"registry.{name}" for name in ("login", "logout", "copy", "retag")}
 BUILDERS = {f"builder.{name}" for name in ("create", "inspect", "use", "remove", "prune", "usage")}
 ENGINE = BUILDERS | {"docker.mirrors"}
-CHORE_NAMES = MODULES | LOOKS | REGISTRY | ENGINE | {"generate", "go.env", "go.prune", "base.update", "base.status", "clean"}
+CHORE_NAMES = (
+    MODULES
+    | LOOKS
+    | REGISTRY
+    | ENGINE
+    | {"generate", "go.env", "go.prune", "base.update", "base.status", "clean", "ci.nightly"}
+)
 BAKING = {"bake", "dockerfile.write", "dockerfile.check"}
 CACHE = {f"cache.{name}" for name in ("stats", "why", "prune", "warm", "export", "import", "invalidate")}
 ALL = STAGES | QUESTIONS | CHORE_NAMES | BAKING | CACHE | {"merge", "parity"}

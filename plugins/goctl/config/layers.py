@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from goctl.config.benchmark import Benchmark, Metrics
 from goctl.config.cache import Cache
 from goctl.config.convert import known_fields, words
 from goctl.config.lines import index
@@ -32,6 +33,8 @@ FIXED: dict[str, type[msgspec.Struct]] = {
     "release": Release,
     "cache": Cache,
     "buildkit": BuildKit,
+    "benchmark": Benchmark,
+    "metrics": Metrics,
 }
 
 

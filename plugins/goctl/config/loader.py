@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from goctl.config import archives, cache, checks, dockerfiles, members, names
+from goctl.config import archives, benchmark, cache, checks, dockerfiles, members, names
 from goctl.config.builders import check_builder
 from goctl.config.convert import EnoughProblems, Problems, known_fields, suggestion, table, tables
 from goctl.config.discover import discover
@@ -201,6 +201,7 @@ def _convert(tree: dict[str, Any], root: Path, source: Source, problems: Problem
     cache.check(config.cache, problems)
     dockerfiles.check(config, root, problems)
     check_builder(config.buildkit, problems)
+    benchmark.check(config.benchmark, config.metrics, problems)
     return config if len(problems.found) == before else None
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from goctl.config.benchmark import Benchmark, Metrics
 from goctl.config.buildkit_tables import BuildKit as BuildKit
 from goctl.config.buildkit_tables import BuildNode as BuildNode
 from goctl.config.cache import Cache as Cache
@@ -311,5 +312,7 @@ class Config(Table, frozen=True):
     release: Release = Release()
     buildkit: BuildKit = BuildKit()
     cache: Cache = Cache()
+    benchmark: Benchmark = Benchmark()
+    metrics: Metrics = Metrics()
     engines: Annotated[dict[str, dict[str, Any]], doc("Settings of engines that installed packages bring.")] = {}
     profiles: Annotated[dict[str, dict[str, Any]], doc("Settings that replace others when `--profile NAME` is given.")] = {}

@@ -24,7 +24,7 @@ from goctl.golang import command, moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import base_reference, wants_image
 from goctl.plan.select import platforms_of
 from goctl.plan.systems import SCRATCH
-from goctl.release import builders, compiled, copies, dockers, logins, looks
+from goctl.release import builders, compiled, copies, dockers, logins, looks, nightly
 from goctl.release.walk import joined
 
 if TYPE_CHECKING:
@@ -186,8 +186,8 @@ def _about(crew: Crew, name: str) -> list[Session]:
     sessions = crew.files
     if name == "generate":
         return [session for session in sessions if session.config.go.generate] or sessions[:1]
-    if name.startswith("registry.") or name in (*looks.LOOKS, *builders.BUILDERS, "docker.mirrors", "go.prune"):
-        # They are about registries, builders or this machine, whoever uses them.
+    if name.startswith(("registry.", "ci.")) or name in (*looks.LOOKS, *builders.BUILDERS, "docker.mirrors", "go.prune"):
+        # They are about registries, builders, this machine or the checkout, whoever uses them.
         return sessions[:1]
     if name == "mod.init":
         lacking = [session for session in sessions if not (session.module / "go.mod").exists()]
@@ -219,6 +219,7 @@ CHORES: dict[str, Callable[..., None]] = {
     "registry.retag": copies.retag,
     "base.status": base_status,
     "clean": clean,
+    "ci.nightly": nightly.nightly,
     **builders.BUILDERS,
     "docker.mirrors": dockers.mirrors,
     **looks.LOOKS,

@@ -1,0 +1,40 @@
+"""The states as data: what a machine has when a release begins, and what was changed since the last one."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+Part = Literal["modules", "compiled", "project", "registry"]
+#: What a machine can have: GOMODCACHE, GOCACHE, .goctl and dist, and what was pushed.
+PARTS: Final[tuple[Part, ...]] = ("modules", "compiled", "project", "registry")
+
+
+class State(msgspec.Struct, frozen=True):
+    """`kept` is what the release finds; everything else is empty. `change` is made right before it."""
+
+    name: str
+    kept: frozenset[Part]
+    change: Literal["", "edit", "gomod"] = ""
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether an earlier release has to have been made on this machine."""
+        return bool(self.kept & {"project", "registry"})
+
+
+_ALL: Final = frozenset(PARTS)
+
+STATES: Final = {
+    state.name: state
+    for state in (
+        State("cold", frozenset()),
+        State("modules", frozenset({"modules"})),
+        State("compile", frozenset({"modules", "compiled"})),
+        State("edit", _ALL, "edit"),
+        State("gomod", _ALL, "gomod"),
+        State("nothing", _ALL),
+        State("pushed", frozenset({"registry"})),
+    )
+}
