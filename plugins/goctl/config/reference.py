@@ -29,8 +29,8 @@ Made by `python -m goctl.config.docs` from the fields that goctl itself reads; n
 
 Every setting can be given in `[profiles.NAME]` too, and is used with `--profile NAME`. Those of `[project]`, `[go]`,
 `platforms.default`, `[image]`, `[archive]`, `[publish]`, `[release]`, `[buildkit]`, `[cache]`, `[benchmark]` and `[metrics]`
-can come from the environment: `GOCTL_PROJECT_VERSION`, `GOCTL_PUBLISH_TO=corp,hub`. `invoke config` shows each value and where
-it came from.
+can come from the environment: `GOCTL_PROJECT_VERSION`, `GOCTL_PUBLISH_TO=corp,hub`. `invoke config` shows each value and
+where it came from.
 
 Templates: `{version}`, `{git.sha}`, `{git.short}`, `{git.branch}`, `{date}` (the commit's), `{project}`, `{target}`,
 `{platform}`, its parts `{os}`, `{arch}` and `{variant}` (empty, or what follows the architecture: `v7` for linux/arm/v7),
