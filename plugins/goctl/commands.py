@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
 
@@ -22,10 +22,24 @@ from goctl.events import Event, Failed
 from goctl.report import Reporter, reporter
 from goctl.system.process import children
 
+if TYPE_CHECKING:
+    from goctl.release.run import Request
+
 STAGES = ("release", "build", "image", "archive", "push")
 QUESTIONS = ("plan", "explain", "affected", "config")
 #: Tasks that write nothing below the project.
-LOOKING = (*QUESTIONS, "go.env", "base.status", "manifest.inspect", "tags.list", "referrer.list")
+LOOKING = (
+    *QUESTIONS,
+    "go.env",
+    "base.status",
+    "manifest.inspect",
+    "tags.list",
+    "referrer.list",
+    "deploy.status",
+    "deploy.history",
+)
+#: Tasks that release what manifests name; the name that a run of each has.
+DEPLOYING = {"deploy.run": "deploy", "apply": "apply", "resolve": "resolve"}
 
 
 def command(file: Path, name: str, /, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:
@@ -33,7 +47,7 @@ def command(file: Path, name: str, /, *, dry: bool, defaults: Mapping[str, Any],
     if name == "explain":
         options["select"] = (options.pop("target"),)
     options = {**options, **{key: value for key, value in defaults.items() if key in options and not options[key]}}
-    listener = reporter(json=options.pop("json", False))
+    listener = reporter(json=options.pop("json", False), aside=name == "resolve")
     output = _Output(listener)
     code = 0
     try:
@@ -64,15 +78,20 @@ def _run(file: Path, name: str, *, dry: bool, emit: _Output, options: dict[str, 
     profile, jobs, offline = options.pop("profile", ""), options.pop("jobs", 0), options.pop("offline", False)
     crew = assemble(file, profile=profile, emit=emit, jobs=jobs, look_only=look_only, offline=offline)
     select = tuple(options.pop("select", None) or ())
-    if name in STAGES and not dry:
-        from goctl.release.run import Request, release
+    named = options.get("deploy") or options.get("to") or ""
+    if name == "deploy.run" or (named and name in (*STAGES, *DEPLOYING)):
+        from goctl.release.sites import aim
 
-        release(crew, Request(task=name, select=select, since=options["since"], shard=options["shard"]))
+        aim(crew, named)
+    if name in (*STAGES, *DEPLOYING) and not dry:
+        from goctl.release.run import release
+
+        release(crew, _request(name, select, options))
         return None
     from goctl.release import answers
 
-    if name in STAGES or name == "plan":
-        answers.plan(crew, select, "release" if name == "plan" else name, options.get("since", ""))
+    if name in (*STAGES, *DEPLOYING, "plan"):
+        answers.plan(crew, select, DEPLOYING.get(name, "release" if name == "plan" else name), options.get("since", ""))
         return None
     if name == "merge":
         from goctl.release.run import merge
@@ -92,6 +111,19 @@ def _run(file: Path, name: str, *, dry: bool, emit: _Output, options: dict[str, 
 
     chores.run(crew, name, dry=dry, **options)
     return None
+
+
+def _request(name: str, select: tuple[str, ...], options: Mapping[str, Any]) -> Request:
+    from goctl.release.run import Request
+
+    told = {key: options[key] for key in ("since", "shard", "force_conflicts", "prune") if key in options}
+    return Request(
+        task=DEPLOYING.get(name, name),
+        select=select,
+        deploy=options.get("deploy") or options.get("to") or "",
+        files=tuple(options.get("file") or ()),
+        **told,
+    )
 
 
 class _Output:

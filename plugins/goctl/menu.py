@@ -16,6 +16,10 @@ class Kind(NamedTuple):
     positional: tuple[str, ...] = ()
 
 
+#: Those that a group's own name stands for: `invoke deploy`.
+DEFAULT_TASKS = ("deploy.run",)
+
+
 _SELECT = "what to do: project:target@platform with globs; may be repeated"
 _COMMON = {"profile": "use the settings of [profiles.NAME]", "json": "one event a line, as JSON"}
 _SELECTING = {"select": _SELECT, **_COMMON}
@@ -58,6 +62,18 @@ _CHECKING = {
 }
 
 
+_TO = {"to": "its table: [deploy.NAME]; may be left out where there is one, or release.deploy names it"}
+_APPLYING = {
+    "force_conflicts": "take over fields that others have set",
+    "prune": "remove what was deployed before and is in the manifests no more",
+}
+_FILE = {"file": "manifests: a file, folder, pattern or - (default: those of its table); may be repeated"}
+_LOOK_AT_DEPLOYED = {
+    "deploy.status": "show what runs of a deployment, object by object",
+    "deploy.history": "show the releases of a deployment that its cluster knows of",
+}
+
+
 def _options(**defaults: Any) -> Signature:
     return Signature([Parameter(name, Parameter.KEYWORD_ONLY, default=value) for name, value in defaults.items()])
 
@@ -69,6 +85,36 @@ KINDS = {
         name: Kind(words, _options(select=None, since="", shard="", jobs=0, offline=False, **_PLAIN), _STAGE, ("select",))
         for name, words in _STAGES.items()
     },
+    "release": Kind(
+        _STAGES["release"],
+        _options(select=None, since="", shard="", deploy="", jobs=0, offline=False, **_PLAIN),
+        {**_STAGE, "deploy": "deploy to [deploy.NAME] at the end (default: release.deploy)"},
+        ("select",),
+    ),
+    "deploy.run": Kind(
+        "release and deploy, and follow until it runs or is taken back",
+        _options(to="", select=None, force_conflicts=False, prune=False, jobs=0, **_PLAIN),
+        {**_TO, **_SELECTING, **_APPLYING, "jobs": _STAGE["jobs"]},
+        ("select",),
+    ),
+    "deploy.rollback": Kind(
+        "make an earlier release of a deployment run again",
+        _options(to="", release="", **_PLAIN),
+        {**_TO, "release": "its number (default: the last that ran before the newest)", **_COMMON},
+    ),
+    **{name: Kind(words, _options(to="", **_PLAIN), {**_TO, **_COMMON}) for name, words in _LOOK_AT_DEPLOYED.items()},
+    "apply": Kind(
+        "publish what manifests name, apply them, and wait for nothing",
+        _options(file=None, to="", select=None, force_conflicts=False, prune=False, jobs=0, **_PLAIN),
+        {**_FILE, **_TO, **_SELECTING, **_APPLYING, "jobs": _STAGE["jobs"]},
+        ("file", "select"),
+    ),
+    "resolve": Kind(
+        "publish what manifests name, and print them with digests in place",
+        _options(file=None, to="", select=None, jobs=0, **_PLAIN),
+        {**_FILE, **_TO, **_SELECTING, "jobs": _STAGE["jobs"]},
+        ("file", "select"),
+    ),
     **{name: Kind(words, _options(**_PLAIN), _COMMON) for name, words in _SIMPLE.items()},
     **{
         name: Kind(words, _options(check=False, **_PLAIN), {"check": _CHECK, **_COMMON}) for name, words in _CHECKING.items()

@@ -23,7 +23,7 @@ from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
-from goctl.menu import KINDS, Kind
+from goctl.menu import DEFAULT_TASKS, KINDS, Kind
 
 #: How the script is called that hands its command line to invoke's own program, and nothing else.
 _INVOKE = ("invoke", "inv")
@@ -130,7 +130,7 @@ def _collection(file: Path, profile: str) -> _Shared:
     for name, task in _tasks(file, profile).items():
         group, _, short = name.rpartition(".")
         if group:
-            groups.setdefault(group, _Shared(group)).add_task(task, name=short)
+            groups.setdefault(group, _Shared(group)).add_task(task, name=short, default=name in DEFAULT_TASKS)
         else:
             made.add_task(task, name=name)
     for inner in groups.values():

@@ -26,8 +26,10 @@ QUESTIONS = {"plan", "explain", "affected", "config", "doctor"}
 MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "vendor", "why", "outdated")}
 LOOKS = {"manifest.create", "manifest.inspect", "tags.list", "tags.delete", "referrer.attach", "referrer.list"}
 REGISTRY = {f"registry.{name}" for name in ("login", "logout", "copy", "retag")}
-CHORE_NAMES = MODULES | LOOKS | REGISTRY | {"generate", "go.env", "base.update", "base.status", "clean"}
-ALL = STAGES | QUESTIONS | CHORE_NAMES | {"merge"}
+DEPLOYED = {"deploy.status", "deploy.history", "deploy.rollback"}
+DEPLOYING = {"deploy.run", "apply", "resolve"}
+CHORE_NAMES = MODULES | LOOKS | REGISTRY | DEPLOYED | {"generate", "go.env", "base.update", "base.status", "clean"}
+ALL = STAGES | QUESTIONS | CHORE_NAMES | DEPLOYING | {"merge"}
 #: How each is called with nothing but its name and what it must be given.
 _REGISTRY = ("--registry", "registry.example.com")
 GIVEN = {
@@ -107,6 +109,13 @@ def test_the_list_needs_no_file_and_imports_little(tmp_path: Path) -> None:
 
 _OPTIONS = {
     "stage": {"select", "since", "shard", "jobs", "offline"},
+    "release": {"select", "since", "shard", "jobs", "offline", "deploy"},
+    "deploy.run": {"to", "select", "jobs", "force-conflicts", "prune"},
+    "apply": {"file", "to", "select", "jobs", "force-conflicts", "prune"},
+    "resolve": {"file", "to", "select", "jobs"},
+    "deploy.status": {"to"},
+    "deploy.history": {"to"},
+    "deploy.rollback": {"to", "release"},
     "plan": {"select", "since"},
     "affected": {"select", "since"},
     "merge": {"folder"},
@@ -136,7 +145,7 @@ def test_no_task_has_a_short_flag(name: str) -> None:
     assert all(len(word) > 1 for word in names)
     assert all(argument.help for argument in arguments)
     expected = {"json", "profile"}
-    expected |= _OPTIONS.get("stage" if name in STAGES else name, set())
+    expected |= _OPTIONS.get("stage" if name in STAGES - {"release"} else name, set())
     assert set(names) == expected
     assert not task.pre
     assert not task.post
@@ -150,6 +159,7 @@ def test_every_task_has_something_that_does_it() -> None:
     assert set(tasks._tasks(Path("x"))) == ALL
     assert set(commands.STAGES) == STAGES
     assert set(commands.QUESTIONS) | {"doctor"} == QUESTIONS
+    assert set(commands.DEPLOYING) == DEPLOYING
     assert set(CHORES) == CHORE_NAMES
 
 

@@ -12,8 +12,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-Stage = Literal["mod", "generate", "build", "image", "archive", "push"]
-STAGES: tuple[Stage, ...] = ("mod", "generate", "build", "image", "archive", "push")
+from goctl.config.deploy import Deploy
+
+Stage = Literal["mod", "generate", "build", "image", "archive", "push", "deploy"]
+STAGES: tuple[Stage, ...] = ("mod", "generate", "build", "image", "archive", "push", "deploy")
 
 Text = str
 Strings = tuple[str, ...]
@@ -352,6 +354,13 @@ class Release(Table, frozen=True):
 
     stages: Annotated[tuple[Stage, ...], _doc("The stages it runs; they always run in this order.")] = STAGES
     dist: Annotated[Text, _doc("Where programs are left, by target and platform, and archives.")] = "dist"
+    deploy: Annotated[
+        Text,
+        _doc(
+            "The `[deploy]` table, by its name, that the stage `deploy` deploys to. Without one, nothing is.",
+            examples=["local"],
+        ),
+    ] = ""
 
 
 class Config(Table, frozen=True):
@@ -368,5 +377,6 @@ class Config(Table, frozen=True):
     registries: dict[str, Registry] = {}
     publish: Publish = Publish()
     release: Release = Release()
+    deploy: dict[str, Deploy] = {}
     engines: Annotated[dict[str, dict[str, Any]], _doc("Settings of engines that installed packages bring.")] = {}
     profiles: Annotated[dict[str, dict[str, Any]], _doc("Settings that replace others when `--profile NAME` is given.")] = {}

@@ -9,13 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goctl.config.members import FILE_NAME
-from goctl.errors import ConfigError, GoctlError, ImageError, ModuleError, MovedError, RegistryError, StorageError
+from goctl.errors import (
+    ClusterError,
+    ConfigError,
+    GoctlError,
+    ImageError,
+    ModuleError,
+    MovedError,
+    RegistryError,
+    StorageError,
+)
 from goctl.events import Notice, StageStarted, Table
 from goctl.golang import command, moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import base_reference, wants_image
 from goctl.plan.select import platforms_of
 from goctl.plan.systems import SCRATCH
-from goctl.release import copies, logins, looks
+from goctl.release import copies, logins, looks, rollouts
 from goctl.release.walk import joined
 
 if TYPE_CHECKING:
@@ -163,7 +172,7 @@ def run(crew: Crew, name: str, /, *, dry: bool, **options: Any) -> None:
             session.emit(StageStarted(name, f"{session.config.project.name}: {name}"))
         try:
             chore(session, dry=dry, **options)
-        except (ConfigError, ModuleError, ImageError, RegistryError) as error:
+        except (ClusterError, ConfigError, ModuleError, ImageError, RegistryError) as error:
             errors.append(error)
     if errors:
         raise errors[0] if len(errors) == 1 else joined(errors)
@@ -180,6 +189,8 @@ def _about(crew: Crew, name: str) -> list[Session]:
     if name.startswith("registry.") or name in looks.LOOKS:
         # They are about registries, whoever pushes there.
         return sessions[:1]
+    if name in rollouts.ROLLOUTS:
+        return [session for session in sessions if session.config.deploy] or sessions[:1]
     if name == "mod.init":
         lacking = [session for session in sessions if not (session.module / "go.mod").exists()]
         sessions = lacking or sessions[:1]
@@ -210,4 +221,5 @@ CHORES: dict[str, Callable[..., None]] = {
     "base.status": base_status,
     "clean": clean,
     **looks.LOOKS,
+    **rollouts.ROLLOUTS,
 }

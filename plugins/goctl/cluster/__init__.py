@@ -1,0 +1,1 @@
+"""Kubernetes: clusters, what is deployed to them, and what becomes of it."""
