@@ -163,7 +163,11 @@ class _Watcher:
             self._emit(StepFinished(step_id(key), "failed", f"roll out {key}", seconds=self._clock() - self._started))
             found = self._found.get(key, [])
             text, hint = diagnosis.explain(self._api, self._live.get(key), found)
-            parts.append(f"{key}: {text}" if text else f"{key} does not run {why}: {told.done} of {told.total} are ready")
+            parts.append(
+                f"{key}: {text}"
+                if text
+                else f"{key} is not rolled out {why}: {told.done} of {told.total} Pods run what they should"
+            )
             hints |= {hint: None} if hint else {}
         if self._silence is not None:
             parts.append(str(self._silence))

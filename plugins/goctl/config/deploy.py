@@ -37,8 +37,8 @@ class Deploy(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_u
     manifests: Annotated[
         tuple[str, ...],
         doc(
-            "Files, folders, patterns, or folders with a kustomization. `goctl://TARGET` and `ko://IMPORTPATH` in them become "
-            "the image's name@digest. Without any, each target gets a Deployment, and a Service for its ports.",
+            "Files, folders, patterns, or folders with a kustomization. `goctl://TARGET` and `ko://IMPORTPATH` become the "
+            "image's name@digest. Without any, each target gets a Deployment, and a Service for its ports.",
             examples=[["deploy/*.yaml"]],
         ),
     ] = ()

@@ -88,7 +88,7 @@ def controller(kube: Kube, found: Object) -> None:
     metadata = {
         "name": same[0]["metadata"]["name"] if same else f"{name}-{revision}",
         "namespace": namespace,
-        "labels": {"app": name},
+        "labels": found["spec"]["selector"]["matchLabels"],
         "annotations": {REVISION: str(revision)},
         "ownerReferences": [{"uid": found["metadata"]["uid"]}],
     }
@@ -101,7 +101,7 @@ def controller(kube: Kube, found: Object) -> None:
         "metadata": {
             "name": f"{metadata['name']}-pod",
             "namespace": namespace,
-            "labels": {"app": name},
+            "labels": found["spec"]["selector"]["matchLabels"],
             "ownerReferences": [{"uid": newest["metadata"]["uid"]}],
         },
         "status": fate(image),
