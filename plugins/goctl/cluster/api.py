@@ -11,10 +11,12 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from goctl.cluster import kubeconfig
 from goctl.cluster.manifests import Key
 from goctl.errors import ClusterError, ExtensionError
+from goctl.system.addresses import is_loopback
 from goctl.system.patience import TEMPORARY, Patience
 
 #: Who goctl is to the API server: the owner of the fields that it applies.
@@ -52,7 +54,12 @@ class Api:
         try:
             with kubeconfig.opened(entry, environment) as config:
                 # Its overloads know classes by their kind; these are told when it runs.
-                self._client: Any = Client(config, timeout=httpx2.Timeout(TIMEOUT), field_manager=MANAGER)
+                self._client: Any = Client(
+                    config,
+                    timeout=httpx2.Timeout(TIMEOUT),
+                    field_manager=MANAGER,
+                    trust_env=not is_loopback(urlsplit(entry.server).hostname or ""),  # no proxy leads to this machine
+                )
         except (ConfigError, OSError, ValueError) as error:
             raise ClusterError(f"the context {entry.context!r} cannot be used: {_words(error)}") from None
 

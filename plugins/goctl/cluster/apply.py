@@ -75,7 +75,8 @@ def place(api: Api, manifests: Iterable[Manifest], namespace: str, part_of: str)
 
 
 def _placed(api: Api, manifest: Manifest, namespace: str, part_of: str) -> Placed:
-    metadata = dict(manifest.content["metadata"])
+    # What the API server writes stands in files that were exported, and is refused.
+    metadata = {key: value for key, value in manifest.content["metadata"].items() if key not in _SERVERS}
     metadata["labels"] = {**(metadata.get("labels") or {}), PART_OF: part_of}
     own = ""
     if api.is_namespaced(manifest.api_version, manifest.kind):

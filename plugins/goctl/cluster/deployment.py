@@ -74,6 +74,10 @@ class Deployment:
         self._check = check
         self.history = History(api, where.namespace, where.part_of)
 
+    def close(self) -> None:
+        """Closes the connections to the cluster."""
+        self._api.close()
+
     def deploy(self, wanted: Wanted, rules: Rules) -> tuple[Record, bool]:
         """Brings what is wanted to run; its record, and whether that is new. Every object is looked up live; where all is as
         it should be, nothing is written.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
@@ -16,9 +17,15 @@ from goctl.errors import ClusterError
 LOG_LINES = 12
 #: Seconds a fault that may pass is waited for.
 A_WHILE = 10.0
+#: Seconds within which the kubelet tries a second time.
+TWICE = 20.0
 NEVER = math.inf
 
 _PULL = ("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+#: Words of registries and of containerd after which trying again helps nobody.
+_HOPELESS = re.compile(
+    r"not found|unknown|unauthori[sz]ed|denied|forbidden|no match for platform|invalid reference", re.IGNORECASE
+)
 _CREATE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 _HINTS = {
     "pull": "can the nodes reach this registry, and may they read from it? (`pull-secret = true` gives them your login)",
@@ -88,6 +95,9 @@ def findings(live: Object, pods: Iterable[Object]) -> list[Finding]:
     found = list(_refusals(owner, live))
     for pod in pods:
         found += _pod(owner, pod)
+    if live["kind"] == "Job":
+        # A Job tries again as often as it was told to, and says itself when that was enough.
+        found = [msgspec.structs.replace(one, patience=NEVER) if one.what == "crash" else one for one in found]
     return sorted(found, key=lambda one: one.patience)
 
 
@@ -109,7 +119,7 @@ def _pod(owner: str, pod: Object) -> Iterator[Finding]:
     yield from faults
     if not faults and dig(pod, "status", "phase") == "Failed":
         message = f"Pod {name} failed: {dig(pod, 'status', 'message') or dig(pod, 'status', 'reason') or 'no reason given'}"
-        yield Finding(owner=owner, what="crash", message=message, pod=name, patience=A_WHILE)
+        yield Finding(owner=owner, what="crash", message=message, pod=name)
     elif not faults and condition(pod, "Ready").get("status") == "False" and dig(pod, "status", "phase") == "Running":
         unready = next((str(one.get("name")) for one in statuses if not one.get("ready")), "")
         message = f"container {unready} of Pod {name} runs, but is not ready"
@@ -124,18 +134,26 @@ def _container(owner: str, pod: str, status: Object) -> Finding | None:
     base = {"owner": owner, "pod": pod, "container": name}
     if reason in (*_PULL, "ErrImagePull"):
         message = f"the image {status.get('image')} cannot be pulled for {where}"
-        patience = 0.0 if reason in _PULL else A_WHILE
+        patience = 0.0 if reason in _PULL[1:] or _HOPELESS.search(said) else TWICE
         return Finding(**base, what="pull", message=f"{message}: {_short(said)}" if said else message, patience=patience)
     if reason in _CREATE:
         return Finding(**base, what="config", message=f"{where} cannot be made: {_short(said) or reason}", patience=A_WHILE)
     ended = dig(status, "state", "terminated") or dig(status, "lastState", "terminated") or {}
     restarts = number(status, "restartCount")
     if reason == "CrashLoopBackOff" or (ended and ended.get("reason") != "Completed" and not status.get("ready")):
-        how = _ending(ended)
         times = f", {restarts} times restarted" if restarts else ""
-        hopeless = reason == "CrashLoopBackOff" or restarts > 1
-        return Finding(**base, what="crash", message=f"{where} {how}{times}", patience=0.0 if hopeless else A_WHILE)
+        message = f"{where} {_ending(ended)}{times}"
+        return Finding(**base, what="crash", message=message, patience=_crash_patience(reason, ended, restarts))
     return None
+
+
+def _crash_patience(waiting: str, ended: Object, restarts: int) -> float:
+    """One that waits for what is not there yet crashes once or twice, and then runs."""
+    if ended.get("reason") == "StartError" or restarts > 2:
+        return 0.0
+    if waiting == "CrashLoopBackOff":
+        return 0.0 if restarts == 2 else TWICE
+    return NEVER
 
 
 def _ending(ended: Object) -> str:

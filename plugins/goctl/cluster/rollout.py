@@ -144,7 +144,7 @@ class _Watcher:
             found = status(live)
             self._tell(key, found)
             if not found.is_complete:
-                self._look_at_pods(key, live)
+                self._look_at_pods(key, live, at_once=bool(found.failed))
         except ClusterError as error:
             if not error.temporary:
                 raise
@@ -183,9 +183,9 @@ class _Watcher:
             detail = f"{found.done} of {found.total}"
             self._emit(StepFinished(step_id(key), "done", f"roll out {key}", seconds=seconds, detail=detail))
 
-    def _look_at_pods(self, key: Key, live: Object) -> None:
+    def _look_at_pods(self, key: Key, live: Object, *, at_once: bool) -> None:
         now = self._clock()
-        if now - self._looked.get(key, -PODS) < PODS:
+        if now - self._looked.get(key, -PODS) < PODS and not at_once:
             return
         self._looked[key] = now
         found = diagnosis.findings(live, diagnosis.pods_of(self._api, live))

@@ -222,13 +222,13 @@ class Deploys:
             },
             login=sites.login(session, where),
         )
-        made = sites.deployment(session, where)
         rules = sites.rules(where, force=request.force_conflicts, prune=request.prune)
         started = time.perf_counter()
-        if request.task == "apply":
-            made.apply(wanted, rules)
-            return
-        _, is_new = made.deploy(wanted, rules)
+        with sites.deployment(session, where) as made:
+            if request.task == "apply":
+                made.apply(wanted, rules)
+                return
+            _, is_new = made.deploy(wanted, rules)
         seconds = time.perf_counter() - started
         title = f"deploy {where.name} to {context}"
         session.emit(StepFinished(self._step_id(own, where), "done" if is_new else "cached", title, seconds=seconds))

@@ -27,18 +27,18 @@ def status(session: Session, *, dry: bool, to: str) -> None:
     from goctl.cluster.history import last_good
 
     where = sites.site(session, to)
-    made = sites.deployment(session, where)
-    records = made.history.records()
-    record = last_good(records)
-    if record is None:
-        raise ClusterError(f"{where.name}: no release ran here yet", hint=f"`invoke deploy.run --to {where.name}`")
+    with sites.deployment(session, where) as made:
+        records = made.history.records()
+        record = last_good(records)
+        if record is None:
+            raise ClusterError(f"{where.name}: no release ran here yet", hint=f"`invoke deploy.run --to {where.name}`")
+        found = made.status(record)
     newest = records[-1]
     if newest.state == "pending":
         session.emit(Notice(f"release {newest.number} is under way since {newest.started}, or was cut short"))
     elif newest.state == "failed":
         first = newest.reason.splitlines()[0] if newest.reason else "no reason was noted"
         session.emit(Notice(f"release {newest.number} failed: {first}"))
-    found = made.status(record)
     rows = tuple((str(one.key), one.key.namespace or "-", one.ready, one.state) for one in found)
     session.emit(Table(f"release {record.number}", ("object", "namespace", "ready", "state"), rows))
     bad = [f"{one.key} {one.state}" for one in found if not one.is_well]
@@ -50,7 +50,8 @@ def history(session: Session, *, dry: bool, to: str) -> None:
     """The releases that are kept in the cluster, the newest first."""
     del dry
     where = sites.site(session, to)
-    records = sites.deployment(session, where).history.records()
+    with sites.deployment(session, where) as made:
+        records = made.history.records()
     lines = [_line(record) for record in reversed(records)] or [f"{where.name}: no release ran here yet"]
     data = [
         {
@@ -79,7 +80,8 @@ def rollback(session: Session, *, dry: bool, to: str, release: str) -> None:
         what = f"release {release}" if release else "the last release that ran before the newest"
         session.emit(Notice(f"would go back to {what} in {context_of(where.settings.cluster)}", level="info"))
         return
-    sites.deployment(session, where).roll_back(int(release or 0), sites.rules(where))
+    with sites.deployment(session, where) as made:
+        made.roll_back(int(release or 0), sites.rules(where))
 
 
 ROLLOUTS: dict[str, Callable[..., Any]] = {

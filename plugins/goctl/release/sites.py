@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,8 +94,9 @@ def registry_of(session: Session, settings: Deploy | None) -> str:
     return found
 
 
-def deployment(session: Session, where: Site) -> Deployment:
-    """The deployment in its cluster. Asks that nothing yet."""
+@contextlib.contextmanager
+def deployment(session: Session, where: Site) -> Iterator[Deployment]:
+    """The deployment in its cluster, connected for as long as this lasts. Asks that nothing yet."""
     from goctl.cluster import api
     from goctl.cluster.apply import label
     from goctl.cluster.deployment import Deployment, Place
@@ -107,7 +110,9 @@ def deployment(session: Session, where: Site) -> Deployment:
         namespace=where.settings.namespace or connected.namespace,
         is_declared=bool(where.settings.namespace),
     )
-    return Deployment(connected, place, emit=session.emit, check=session.check)
+    made = Deployment(connected, place, emit=session.emit, check=session.check)
+    with contextlib.closing(made):
+        yield made
 
 
 def rules(where: Site, *, force: bool = False, prune: bool = False) -> Rules:

@@ -100,7 +100,7 @@ def test_a_version_that_does_not_run_is_told_by_its_cause_and_taken_back(
     started = time.monotonic()
     with pytest.raises(RolloutError) as raised:
         deployment.deploy(wanted(config("2"), workload(f"api@{fault}"), config("new", "extra")), RULES)
-    assert time.monotonic() - started < RULES.timeout + 2
+    assert time.monotonic() - started < RULES.timeout + 10
     assert said in str(raised.value)
     assert ("panic: no database" in str(raised.value)) == (fault in ("crash", "hangs"))
     assert "release 1 runs again" in str(raised.value)

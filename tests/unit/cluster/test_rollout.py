@@ -87,12 +87,12 @@ def container(
 
 FATES = [
     (pod(container("ImagePullBackOff", said="not found")), "pull", "cannot be pulled", 0.0),
-    (pod(container("ErrImagePull", said="EOF")), "pull", "EOF", 10.0),
+    (pod(container("ErrImagePull", said="EOF")), "pull", "EOF", 20.0),
     (pod(container("InvalidImageName")), "pull", "cannot be pulled", 0.0),
     (pod(container("CreateContainerConfigError", said='secret "x" not found')), "config", 'secret "x" not found', 10.0),
     (pod(container("CrashLoopBackOff", restarts=3, ended={"exitCode": 2})), "crash", "exit code 2, 3 times restarted", 0.0),
     (pod(container("CrashLoopBackOff", restarts=3, ended={"exitCode": 0})), "crash", "ends at once, with 0", 0.0),
-    (pod(container(restarts=1, ended={"exitCode": 137, "reason": "OOMKilled"})), "crash", "more memory", 10.0),
+    (pod(container(restarts=1, ended={"exitCode": 137, "reason": "OOMKilled"})), "crash", "more memory", float("inf")),
     (
         pod(container("CrashLoopBackOff", ended={"reason": "StartError", "message": "exec format error", "exitCode": 128})),
         "crash",
@@ -111,7 +111,7 @@ FATES = [
         "is not ready",
         float("inf"),
     ),
-    (pod(phase="Failed", reason="Evicted"), "crash", "Evicted", 10.0),
+    (pod(phase="Failed", reason="Evicted"), "crash", "Evicted", float("inf")),
 ]
 
 
