@@ -25,7 +25,7 @@ from goctl.system.process import children
 STAGES = ("release", "build", "image", "archive", "push")
 QUESTIONS = ("plan", "explain", "affected", "config")
 #: Tasks that write nothing below the project.
-LOOKING = (*QUESTIONS, "go.env", "base.status", "manifest.inspect", "tags.list", "referrer.list")
+LOOKING = (*QUESTIONS, "go.env", "base.status", "cluster.status", "manifest.inspect", "tags.list", "referrer.list")
 
 
 def command(file: Path, name: str, /, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:

@@ -14,6 +14,8 @@ reader can each show them in their own way. Secrets never enter either of them.
     ├── RegistryError     8   a registry refused, or could not be reached
     ├── ExtensionError    9   an engine or a destination that cannot be used
     ├── StorageError     10   a disk that is full, read-only or not ours
+    ├── ClusterError     14   a cluster refused, or could not be reached
+    │   └── RolloutError 15   what was deployed does not run, and why
     └── Interrupted     130   Ctrl-C (143: SIGTERM)
 
 Exit code 2 is left alone: shells and argument parsers use it for themselves.
@@ -157,6 +159,26 @@ class ExtensionError(GoctlError):
 
 class StorageError(GoctlError):
     exit_code = 10
+
+
+class ClusterError(GoctlError):
+    """A Kubernetes cluster said no, or nothing. `status` is the HTTP status (0: no answer), `reason` Kubernetes' own word;
+    `temporary` says that trying again later may help.
+    """
+
+    exit_code = 14
+
+    def __init__(self, message: str, *, status: int = 0, reason: str = "", temporary: bool = False, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.reason = reason
+        self.temporary = temporary
+
+
+class RolloutError(ClusterError):
+    """What was deployed does not run: it cannot be pulled, it crashes, it never gets ready."""
+
+    exit_code = 15
 
 
 class Interrupted(GoctlError):

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from goctl.config import model
+from goctl.config.cluster import Cluster
+from goctl.config.deploy import Deploy
 from goctl.config.model import ArchiveDefaults, Config, Image, Platforms, PlatformSettings, Registry, Target
 from goctl.plan import facts as looked_up
 from goctl.plan import keys
@@ -109,6 +111,7 @@ CONFIG: dict[type, dict[str, Change]] = {
         "registries": ({"two": Registry(url="localhost/two", plain_http=True, retries=1, ca="x")}, NOTHING),
         "publish": (model.Publish(tags=("{version}", "x")), NOTHING),
         "release": (model.Release(stages=("build",), dist="out"), NOTHING),
+        "deploy": ({"local": Deploy(cluster=Cluster(kind="shop"))}, NOTHING),
         "engines": ({"x": {"a": 1}}, NOTHING),
         "profiles": ({"x": {"project": {"name": "a"}}}, NOTHING),
     },

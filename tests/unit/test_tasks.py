@@ -26,7 +26,8 @@ QUESTIONS = {"plan", "explain", "affected", "config", "doctor"}
 MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "vendor", "why", "outdated")}
 LOOKS = {"manifest.create", "manifest.inspect", "tags.list", "tags.delete", "referrer.attach", "referrer.list"}
 REGISTRY = {f"registry.{name}" for name in ("login", "logout", "copy", "retag")}
-CHORE_NAMES = MODULES | LOOKS | REGISTRY | {"generate", "go.env", "base.update", "base.status", "clean"}
+CLUSTERS = {f"cluster.{name}" for name in ("up", "down", "status")} | {"tools.install"}
+CHORE_NAMES = MODULES | LOOKS | REGISTRY | CLUSTERS | {"generate", "go.env", "base.update", "base.status", "clean"}
 ALL = STAGES | QUESTIONS | CHORE_NAMES | {"merge"}
 #: How each is called with nothing but its name and what it must be given.
 _REGISTRY = ("--registry", "registry.example.com")
@@ -125,6 +126,9 @@ _OPTIONS = {
     "tags.delete": {"repository", "keep", "older", "protect"},
     "referrer.attach": {"reference", "file", "artifact-type", "media-type", "annotation"},
     "referrer.list": {"reference", "artifact-type"},
+    "cluster.up": {"cluster", "replace", "kubeconfig"},
+    "cluster.down": {"cluster"},
+    "cluster.status": {"cluster"},
 }
 
 

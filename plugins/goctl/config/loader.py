@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from goctl.config import archives, checks, members, names
+from goctl.config import archives, checks, cluster, members, names
 from goctl.config.convert import EnoughProblems, Problems, known_fields, suggestion, table, tables
+from goctl.config.deploy import Deploy
 from goctl.config.discover import discover
 from goctl.config.layers import FIXED, INHERITED, Origin, Source, profiles_of
 from goctl.config.model import (
@@ -29,7 +30,7 @@ from goctl.config.read import read
 from goctl.errors import ConfigError, Location, Problem
 from goctl.values import Platform
 
-_SECTIONS = (*FIXED, "schema", "platforms", "targets", "registries", "engines", "profiles")
+_SECTIONS = (*FIXED, "schema", "platforms", "targets", "registries", "deploy", "engines", "profiles")
 
 MOST_PROFILES = 50
 _MORE = Problem("there may be more problems: the search ended here", hint="mend these first")
@@ -189,6 +190,7 @@ def _convert(tree: dict[str, Any], root: Path, source: Source, problems: Problem
     parts["platforms"] = _platforms(tree.get("platforms", {}), source, problems)
     parts["targets"] = _targets(tree, problems)
     parts["registries"] = tables(Registry, tree.get("registries", {}), ("registries",), problems)
+    parts["deploy"] = tables(Deploy, tree.get("deploy", {}), ("deploy",), problems)
     parts["engines"] = _plain_tables(tree.get("engines", {}), ("engines",), problems)
     parts["profiles"] = {name: value for name, value in profiles_of(source.raw).items() if isinstance(value, dict)}
     config = Config(**{name: value for name, value in parts.items() if value is not None})
@@ -196,6 +198,7 @@ def _convert(tree: dict[str, Any], root: Path, source: Source, problems: Problem
         problems.add(("workspace",), "a member of a workspace cannot be one", hint="move it to the file above")
     checks.check(config, root, problems, source.file.parent)
     archives.check(config, problems)
+    cluster.check({name: deploy.cluster for name, deploy in config.deploy.items()}, root, problems)
     return config if len(problems.found) == before else None
 
 

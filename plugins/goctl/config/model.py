@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from goctl.config.deploy import Deploy
+
 Stage = Literal["mod", "generate", "build", "image", "archive", "push"]
 STAGES: tuple[Stage, ...] = ("mod", "generate", "build", "image", "archive", "push")
 
@@ -368,5 +370,6 @@ class Config(Table, frozen=True):
     registries: dict[str, Registry] = {}
     publish: Publish = Publish()
     release: Release = Release()
+    deploy: dict[str, Deploy] = {}
     engines: Annotated[dict[str, dict[str, Any]], _doc("Settings of engines that installed packages bring.")] = {}
     profiles: Annotated[dict[str, dict[str, Any]], _doc("Settings that replace others when `--profile NAME` is given.")] = {}

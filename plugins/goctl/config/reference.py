@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
+from goctl.config.cluster import Cluster, LocalRegistry
 from goctl.config.convert import known_fields, words
+from goctl.config.deploy import Deploy
 from goctl.config.model import Config, Image, ImageDefaults, Login, Platforms, PlatformSettings, Registry, Target
 from goctl.values import to_json
 
@@ -39,6 +41,9 @@ def reference() -> str:
     parts.append(_section("[targets.NAME.image]", Image, beyond=ImageDefaults))
     parts.append(_section("[registries.NAME]", Registry))
     parts.append(_section("[registries.NAME.credentials]", Login))
+    parts.append(_section("[deploy.NAME]", Deploy))
+    parts.append(_section("[deploy.NAME.cluster]", Cluster))
+    parts.append(_section("[deploy.NAME.cluster.registry]", LocalRegistry))
     parts.append(_tail())
     return "\n".join(parts)
 

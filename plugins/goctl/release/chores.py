@@ -9,13 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goctl.config.members import FILE_NAME
-from goctl.errors import ConfigError, GoctlError, ImageError, ModuleError, MovedError, RegistryError, StorageError
+from goctl.errors import (
+    ClusterError,
+    ConfigError,
+    GoctlError,
+    ImageError,
+    ModuleError,
+    MovedError,
+    RegistryError,
+    StorageError,
+)
 from goctl.events import Notice, StageStarted, Table
 from goctl.golang import command, moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import base_reference, wants_image
 from goctl.plan.select import platforms_of
 from goctl.plan.systems import SCRATCH
-from goctl.release import copies, logins, looks
+from goctl.release import clusters, copies, logins, looks
 from goctl.release.walk import joined
 
 if TYPE_CHECKING:
@@ -163,7 +172,7 @@ def run(crew: Crew, name: str, /, *, dry: bool, **options: Any) -> None:
             session.emit(StageStarted(name, f"{session.config.project.name}: {name}"))
         try:
             chore(session, dry=dry, **options)
-        except (ConfigError, ModuleError, ImageError, RegistryError) as error:
+        except (ClusterError, ConfigError, ModuleError, ImageError, RegistryError) as error:
             errors.append(error)
     if errors:
         raise errors[0] if len(errors) == 1 else joined(errors)
@@ -177,7 +186,11 @@ def _about(crew: Crew, name: str) -> list[Session]:
     sessions = crew.files
     if name == "generate":
         return [session for session in sessions if session.config.go.generate] or sessions[:1]
-    if name.startswith("registry.") or name in looks.LOOKS:
+    if name.startswith("cluster."):
+        # A workspace's clusters are its members' too.
+        by_clusters = {clusters.declared_names(session): session for session in reversed(sessions)}
+        return [session for names, session in by_clusters.items() if names] or sessions[:1]
+    if name.startswith(("registry.", "tools.")) or name in looks.LOOKS:
         # They are about registries, whoever pushes there.
         return sessions[:1]
     if name == "mod.init":
@@ -209,5 +222,9 @@ CHORES: dict[str, Callable[..., None]] = {
     "registry.retag": copies.retag,
     "base.status": base_status,
     "clean": clean,
+    "cluster.up": clusters.up,
+    "cluster.down": clusters.down,
+    "cluster.status": clusters.status,
+    "tools.install": clusters.install,
     **looks.LOOKS,
 }
