@@ -2,8 +2,10 @@
 
 GOCTL_TEST_REGISTRY=HOST:PORT   a distribution registry that takes pushes
 GOCTL_TEST_DOCKER=1             the Docker engine that `docker` reaches may be used
-GOCTL_REQUIRE=registry,docker,skopeo,crane,conformance,wine     expected to be there: a test that lacks one fails, as does
-                                a run in which an integration test was skipped for want of anything but wine
+GOCTL_TEST_KIND_IMAGE=IMAGE     a node image that kind clusters may be made from, and removed
+GOCTL_REQUIRE=registry,docker,kind,skopeo,crane,conformance,wine
+                                expected to be there: a test that lacks one fails, as does a run in which an integration
+                                test was skipped for want of anything but wine
 """
 
 from __future__ import annotations
@@ -87,6 +89,15 @@ def docker_engine() -> str:
     if os.environ.get("GOCTL_TEST_DOCKER") != "1" or command is None:
         _absent("docker", "set GOCTL_TEST_DOCKER=1 where `docker` reaches an engine")
     return command or ""
+
+
+@pytest.fixture(scope="session")
+def kind_image(docker_engine: str) -> str:
+    """The node image for clusters that a test makes with the `kind` command, and removes."""
+    image = os.environ.get("GOCTL_TEST_KIND_IMAGE", "")
+    if not image or shutil.which("kind") is None:
+        _absent("kind", "set GOCTL_TEST_KIND_IMAGE to a node image, and put kind on PATH")
+    return image
 
 
 @pytest.fixture(scope="session")

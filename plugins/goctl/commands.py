@@ -32,6 +32,7 @@ LOOKING = (
     *QUESTIONS,
     "go.env",
     "base.status",
+    "cluster.status",
     "manifest.inspect",
     "tags.list",
     "referrer.list",

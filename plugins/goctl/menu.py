@@ -51,10 +51,12 @@ _SIMPLE = {
     "mod.outdated": "show which modules have a newer version, or are retracted or deprecated",
     "go.env": "show what of Go's environment matters here, and what it means",
     "base.update": "look base images up anew and note them in goctl.lock",
+    "tools.install": "fetch the kind command with `go install`, at the version goctl is tested with",
     "clean": "remove dist/ and what goctl remembers of this project",
 }
 _IMAGE = "HOST/REPOSITORY:TAG or @DIGEST, NAME/... below the url of [registries.NAME], oci-layout:DIR:REPOSITORY:TAG"
 _REPOSITORY = "HOST/REPOSITORY, or NAME/... below the url of [registries.NAME]"
+_CLUSTER = "one of them, by its name for kind (default: all)"
 _CHECK = "change nothing, and fail where something would change"
 _CHECKING = {
     "mod.tidy": "bring go.mod and go.sum in line with the code",
@@ -209,6 +211,24 @@ KINDS = {
         _options(reference=Parameter.empty, artifact_type="", **_PLAIN),
         {"reference": _IMAGE, "artifact_type": "only what is of this type", **_COMMON},
         positional=("reference",),
+    ),
+    "cluster.up": Kind(
+        "make the kind clusters that [deploy] declares, or bring them in line",
+        _options(cluster="", replace=False, kubeconfig="", **_PLAIN),
+        {
+            "cluster": _CLUSTER,
+            "replace": "make one anew that is not as it is declared; what runs in it is lost",
+            "kubeconfig": "a file to add the access to; its current context stays what it is",
+            **_COMMON,
+        },
+    ),
+    "cluster.down": Kind(
+        "remove the kind clusters that [deploy] declares", _options(cluster="", **_PLAIN), {"cluster": _CLUSTER, **_COMMON}
+    ),
+    "cluster.status": Kind(
+        "show the nodes of the declared kind clusters, and what differs",
+        _options(cluster="", **_PLAIN),
+        {"cluster": _CLUSTER, **_COMMON},
     ),
     "mod.why": Kind(
         "say which imports lead to a package or module",

@@ -27,8 +27,11 @@ MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "ven
 LOOKS = {"manifest.create", "manifest.inspect", "tags.list", "tags.delete", "referrer.attach", "referrer.list"}
 REGISTRY = {f"registry.{name}" for name in ("login", "logout", "copy", "retag")}
 DEPLOYED = {"deploy.status", "deploy.history", "deploy.rollback"}
+CLUSTERS = {f"cluster.{name}" for name in ("up", "down", "status")} | {"tools.install"}
 DEPLOYING = {"deploy.run", "apply", "resolve"}
-CHORE_NAMES = MODULES | LOOKS | REGISTRY | DEPLOYED | {"generate", "go.env", "base.update", "base.status", "clean"}
+CHORE_NAMES = (
+    MODULES | LOOKS | REGISTRY | CLUSTERS | DEPLOYED | {"generate", "go.env", "base.update", "base.status", "clean"}
+)
 ALL = STAGES | QUESTIONS | CHORE_NAMES | DEPLOYING | {"merge"}
 #: How each is called with nothing but its name and what it must be given.
 _REGISTRY = ("--registry", "registry.example.com")
@@ -134,6 +137,9 @@ _OPTIONS = {
     "tags.delete": {"repository", "keep", "older", "protect"},
     "referrer.attach": {"reference", "file", "artifact-type", "media-type", "annotation"},
     "referrer.list": {"reference", "artifact-type"},
+    "cluster.up": {"cluster", "replace", "kubeconfig"},
+    "cluster.down": {"cluster"},
+    "cluster.status": {"cluster"},
 }
 
 

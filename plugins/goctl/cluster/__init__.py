@@ -1,1 +1,1 @@
-"""Kubernetes: clusters, what is deployed to them, and what becomes of it."""
+"""Kubernetes: kind clusters, and what is deployed to clusters."""

@@ -87,8 +87,8 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_
     mounts: Annotated[
         dict[str, str],
         _doc(
-            "Folders that every node sees: path of this machine, from goctl.toml's folder = path in the node; `:ro` after "
-            "it for one that is only read.",
+            "Folders that every node sees: path of this machine, from goctl.toml's folder = path in the node; with `:ro` "
+            "after it, it is only read.",
             examples=[{"testdata": "/srv/data:ro"}],
         ),
     ] = {}

@@ -227,7 +227,7 @@ class Anchor:
         ):
             if name in tree:
                 tree[name] = _over(tree[name], change)
-        for name, change in (
+        tables: tuple[tuple[str, dict[str, Callable[[Any], Any]]], ...] = (
             ("platforms", {"base": self._layout}),
             (
                 "registries",
@@ -235,7 +235,8 @@ class Anchor:
             ),
             ("deploy", {"cluster": self._cluster, "manifests": _each(self._path)}),
             ("targets", {"packages": _each(package), "image": self._image, "archive": self._archive}),
-        ):
+        )
+        for name, change in tables:
             if isinstance(tree.get(name), Mapping):
                 tree[name] = {key: _over(value, change) for key, value in tree[name].items()}
         return tree

@@ -24,7 +24,7 @@ from goctl.golang import command, moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import base_reference, wants_image
 from goctl.plan.select import platforms_of
 from goctl.plan.systems import SCRATCH
-from goctl.release import copies, logins, looks, rollouts
+from goctl.release import clusters, copies, logins, looks, rollouts
 from goctl.release.walk import joined
 
 if TYPE_CHECKING:
@@ -186,7 +186,11 @@ def _about(crew: Crew, name: str) -> list[Session]:
     sessions = crew.files
     if name == "generate":
         return [session for session in sessions if session.config.go.generate] or sessions[:1]
-    if name.startswith("registry.") or name in looks.LOOKS:
+    if name.startswith("cluster."):
+        # A workspace's clusters are its members' too.
+        by_clusters = {clusters.declared_names(session): session for session in reversed(sessions)}
+        return [session for names, session in by_clusters.items() if names] or sessions[:1]
+    if name.startswith(("registry.", "tools.")) or name in looks.LOOKS:
         # They are about registries, whoever pushes there.
         return sessions[:1]
     if name in rollouts.ROLLOUTS:
@@ -220,6 +224,10 @@ CHORES: dict[str, Callable[..., None]] = {
     "registry.retag": copies.retag,
     "base.status": base_status,
     "clean": clean,
+    "cluster.up": clusters.up,
+    "cluster.down": clusters.down,
+    "cluster.status": clusters.status,
+    "tools.install": clusters.install,
     **looks.LOOKS,
     **rollouts.ROLLOUTS,
 }

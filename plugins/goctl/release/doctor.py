@@ -100,7 +100,13 @@ def _project(session: Session) -> tuple[list[Check], int]:
         Check("goctl.toml", "ok", f"{len(session.config.targets)} targets, {len(session.config.registries)} registries")
     ]
     code = 0
-    for name, look in (("go", _go), ("modules", _modules), ("base images", _bases), ("registries", _registries)):
+    for name, look in (
+        ("go", _go),
+        ("modules", _modules),
+        ("base images", _bases),
+        ("registries", _registries),
+        ("clusters", _clusters),
+    ):
         try:
             checks += look(session)
         except GoctlError as error:
@@ -139,3 +145,10 @@ def _registries(session: Session) -> Iterator[Check]:
 
     for one in registries(session):
         yield Check(f"registry {one.name}", "error" if one.code else "ok", one.found, one.advice, one.code)
+
+
+def _clusters(session: Session) -> Iterator[Check]:
+    if session.config.deploy:
+        from goctl.release.clusters import checks
+
+        yield from checks(session)
