@@ -3,7 +3,9 @@
 GOCTL_TEST_REGISTRY=HOST:PORT   a distribution registry that takes pushes
 GOCTL_TEST_DOCKER=1             the Docker engine that `docker` reaches may be used
 GOCTL_TEST_KIND_IMAGE=IMAGE     a node image that kind clusters may be made from, and removed
-GOCTL_REQUIRE=registry,docker,kind,skopeo,crane,conformance,wine
+GOCTL_TEST_CLUSTER=CONTEXT      a cluster, by its context of KUBECONFIG, whose nodes pull from that registry
+GOCTL_TEST_BUILDERS=NAME,NAME   builders of buildx that may be used, and push to that registry
+GOCTL_REQUIRE=registry,docker,buildx,builders,kind,skopeo,crane,conformance,wine
                                 expected to be there: a test that lacks one fails, as does a run in which an integration
                                 test was skipped for want of anything but wine
 """
@@ -98,6 +100,25 @@ def kind_image(docker_engine: str) -> str:
     if not image or shutil.which("kind") is None:
         _absent("kind", "set GOCTL_TEST_KIND_IMAGE to a node image, and put kind on PATH")
     return image
+
+
+@pytest.fixture(scope="session")
+def buildx() -> str:
+    """The path of a `docker` command that has buildx; what needs no engine can be asked of it."""
+    command = shutil.which("docker")
+    if command is None or subprocess.run([command, "buildx", "version"], capture_output=True).returncode:
+        _absent("buildx", "install docker's buildx")
+    return command or ""
+
+
+@pytest.fixture(scope="session")
+def builders(buildx: str) -> list[str]:
+    """The names of builders that may be used for builds, of drivers that push by digest."""
+    del buildx
+    names = os.environ.get("GOCTL_TEST_BUILDERS", "").split(",")
+    if names == [""]:
+        _absent("builders", "set GOCTL_TEST_BUILDERS to names, separated by commas")
+    return names
 
 
 @pytest.fixture(scope="session")

@@ -23,10 +23,12 @@ from goctl.report import Reporter, reporter
 from goctl.system.process import children
 
 if TYPE_CHECKING:
+    from goctl.release.crew import Crew
     from goctl.release.run import Request
 
 STAGES = ("release", "build", "image", "archive", "push")
 QUESTIONS = ("plan", "explain", "affected", "config")
+BAKING = ("bake", "dockerfile.write", "dockerfile.check")
 #: Tasks that write nothing below the project.
 LOOKING = (
     *QUESTIONS,
@@ -38,6 +40,9 @@ LOOKING = (
     "referrer.list",
     "deploy.status",
     "deploy.history",
+    "dockerfile.check",
+    "builder.inspect",
+    "builder.usage",
 )
 #: Tasks that release what manifests name; the name that a run of each has.
 DEPLOYING = {"deploy.run": "deploy", "apply": "apply", "resolve": "resolve"}
@@ -94,6 +99,17 @@ def _run(file: Path, name: str, *, dry: bool, emit: _Output, options: dict[str, 
     if name in (*STAGES, *DEPLOYING, "plan"):
         answers.plan(crew, select, DEPLOYING.get(name, "release" if name == "plan" else name), options.get("since", ""))
         return None
+    if name in BAKING:
+        _bake(crew, name, select, dry=dry, options=options)
+        return None
+    if name == "parity" and dry:
+        answers.plan(crew, select, "image", "")
+        return None
+    if name == "parity":
+        from goctl.release.parity import parity
+
+        parity(crew, select)
+        return None
     if name == "merge":
         from goctl.release.run import merge
 
@@ -125,6 +141,19 @@ def _request(name: str, select: tuple[str, ...], options: Mapping[str, Any]) -> 
         files=tuple(options.get("file") or ()),
         **told,
     )
+
+
+def _bake(crew: Crew, name: str, select: tuple[str, ...], *, dry: bool, options: dict[str, Any]) -> None:
+    from goctl.release import bake
+
+    if name == "dockerfile.check":
+        bake.dockerfile_check(crew, options["file"])
+        return
+    with contextlib.nullcontext() if dry else crew.first.lock():
+        if name == "bake":
+            bake.bake(crew, select, form=options["format"], output=options["output"], check=options["check"], dry=dry)
+        else:
+            bake.dockerfile(crew, select, explain=options["explain"], dry=dry)
 
 
 class _Output:

@@ -219,7 +219,8 @@ class Engine(Protocol):
     """Carries out steps of the kinds it names (`compile`, `image`, `index`, `archive`).
 
     `run` is handed a batch and yields an Outcome for each step, as they end and in any order; `inputs` holds the artifacts
-    of the steps that the batch needs, by id. Failures of a step are Outcomes; an exception ends the run.
+    of the steps that the batch needs, by id. Failures of a step are Outcomes; an exception ends the run. One that says
+    `takes_all = True` gets all image steps of a project in one batch, and sees to their bases itself.
     """
 
     kinds: ClassVar[frozenset[str]]

@@ -10,10 +10,12 @@ reader can each show them in their own way. Secrets never enter either of them.
     │   └── UntidyError  11   a check found go.mod, go.sum or vendor/ behind the code
     ├── BuildError        6   the compiler or the linker refused
     ├── ImageError        7   a base, an asset or a layer
-    │   └── MovedError   12   a check found a base that is no longer what goctl.lock pins
+    │   ├── MovedError   12   a check found a base that is no longer what goctl.lock pins
+    │   └── ParityError  14   two engines made different things of one target
     ├── RegistryError     8   a registry refused, or could not be reached
     ├── ExtensionError    9   an engine or a destination that cannot be used
     ├── StorageError     10   a disk that is full, read-only or not ours
+    ├── BuilderError     13   Docker's command, a builder of buildx, or a build that it refused
     ├── ClusterError     14   a cluster refused, or could not be reached
     │   └── RolloutError 15   what was deployed does not run, and why
     └── Interrupted     130   Ctrl-C (143: SIGTERM)
@@ -126,6 +128,12 @@ class MovedError(ImageError):
     exit_code = 12
 
 
+class ParityError(ImageError):
+    """`parity` found that two engines made different things of one target."""
+
+    exit_code = 14
+
+
 class RegistryError(GoctlError):
     """A registry said no, or nothing. `status` is the HTTP status (0: no answer), `code` the registry's own error code.
 
@@ -179,6 +187,12 @@ class RolloutError(ClusterError):
     """What was deployed does not run: it cannot be pulled, it crashes, it never gets ready."""
 
     exit_code = 15
+
+
+class BuilderError(GoctlError):
+    """Docker's command or a builder said no, is not there, or cannot do what is asked of it."""
+
+    exit_code = 13
 
 
 class Interrupted(GoctlError):

@@ -16,8 +16,8 @@ class Kind(NamedTuple):
     positional: tuple[str, ...] = ()
 
 
-#: Those that a group's own name stands for: `invoke deploy`.
-DEFAULT_TASKS = ("deploy.run",)
+#: What a group does when it is called by its own name.
+DEFAULT_TASKS = ("dockerfile.write", "deploy.run")
 
 
 _SELECT = "what to do: project:target@platform with globs; may be repeated"
@@ -57,6 +57,8 @@ _SIMPLE = {
 _IMAGE = "HOST/REPOSITORY:TAG or @DIGEST, NAME/... below the url of [registries.NAME], oci-layout:DIR:REPOSITORY:TAG"
 _REPOSITORY = "HOST/REPOSITORY, or NAME/... below the url of [registries.NAME]"
 _CLUSTER = "one of them, by its name for kind (default: all)"
+_BUILDER = {"name": "the builder (default: buildkit.builder)", **_COMMON}
+_FOREIGN = {"force": "even where goctl did not make the builder"}
 _CHECK = "change nothing, and fail where something would change"
 _CHECKING = {
     "mod.tidy": "bring go.mod and go.sum in line with the code",
@@ -121,6 +123,35 @@ KINDS = {
     **{
         name: Kind(words, _options(check=False, **_PLAIN), {"check": _CHECK, **_COMMON}) for name, words in _CHECKING.items()
     },
+    "bake": Kind(
+        "write a bake file, and the Dockerfiles it names, for `docker buildx bake`",
+        _options(select=None, format="json", output="", check=False, **_PLAIN),
+        {
+            "format": "json or hcl",
+            "output": "the file to write (default: dist/docker-bake.json), or - to show it",
+            "check": _CHECK,
+            **_SELECTING,
+        },
+        ("select",),
+    ),
+    "parity": Kind(
+        "prove that both engines make the same programs and images",
+        _options(select=None, jobs=0, offline=False, **_PLAIN),
+        {**_SELECTING, "jobs": _STAGE["jobs"], "offline": _STAGE["offline"]},
+        ("select",),
+    ),
+    "dockerfile.write": Kind(
+        "write the Dockerfile of every target, and the list of files that it needs",
+        _options(select=None, explain=False, **_PLAIN),
+        {"explain": "show each line with the practice behind it, and write nothing", **_SELECTING},
+        ("select",),
+    ),
+    "dockerfile.check": Kind(
+        "say what a Dockerfile does against the practices that goctl's own follow",
+        _options(file=Parameter.empty, **_PLAIN),
+        {"file": "the Dockerfile", **_COMMON},
+        positional=("file",),
+    ),
     "plan": Kind(
         "print the plan: steps, keys, inputs, what will be skipped and why",
         _options(select=None, since="", **_PLAIN),
@@ -229,6 +260,49 @@ KINDS = {
         "show the nodes of the declared kind clusters, and what differs",
         _options(cluster="", **_PLAIN),
         {"cluster": _CLUSTER, **_COMMON},
+    ),
+    "builder.create": Kind(
+        "make the builder of buildx that [buildkit] declares",
+        _options(replace=False, force=False, **_PLAIN),
+        {"replace": "make it anew where it is not as declared", **_FOREIGN, **_COMMON},
+    ),
+    "builder.inspect": Kind(
+        "show a builder's machines and platforms, and what is not as declared",
+        _options(name="", bootstrap=False, **_PLAIN),
+        {"bootstrap": "start it first", **_BUILDER},
+    ),
+    "builder.use": Kind(
+        "make a builder the one that `docker buildx` takes by itself", _options(name="", **_PLAIN), _BUILDER
+    ),
+    "builder.remove": Kind(
+        "remove a builder, what it runs, and its cache",
+        _options(name="", keep_cache=False, force=False, **_PLAIN),
+        {"keep_cache": "leave its cache for one that is made with its name", **_FOREIGN, **_BUILDER},
+    ),
+    "builder.usage": Kind(
+        "show what a builder's cache holds",
+        _options(name="", older="", **_PLAIN),
+        {"older": "only what was not used for about this long: 12h, 30d, 8w", **_BUILDER},
+    ),
+    "builder.prune": Kind(
+        "remove from a builder's cache by age and size",
+        _options(name="", older="", keep="", everything=False, force=False, **_PLAIN),
+        {
+            "older": "what was not used for this long: 12h, 30d, 8w",
+            "keep": "what may stay: 10GiB",
+            "everything": "all that no build uses now",
+            **_FOREIGN,
+            **_BUILDER,
+        },
+    ),
+    "docker.mirrors": Kind(
+        "add declared mirrors and plain registries to Docker's daemon.json",
+        _options(write=False, file="", **_PLAIN),
+        {
+            "write": "change the file, and keep it as it was beside it; without, show what would change",
+            "file": "the daemon.json (default: the one that Docker's engine reads)",
+            **_COMMON,
+        },
     ),
     "mod.why": Kind(
         "say which imports lead to a package or module",

@@ -58,6 +58,7 @@ def project(released: Path, tmp_path: Path) -> Project:
 def test_a_release_leaves_programs_and_an_image_layout(project: Project) -> None:
     programs = {str(p.relative_to(project.root / "dist")) for p in (project.root / "dist").rglob("api*") if p.is_file()}
     expected = {"api/linux-amd64/api", "api/linux-arm-v7/api", "api/windows-amd64/api.exe"}
+    expected |= {"buildkit/api.Dockerfile", "buildkit/api.Dockerfile.dockerignore"}
     assert programs == {str(Path(name)) for name in expected}
     assert set(project.digests()) == {"api:1.0", "api:latest", "worker:1.0", "worker:latest"}
     assert not list((project.root / ".goctl/scratch").glob("build.*"))

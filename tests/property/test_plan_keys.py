@@ -112,6 +112,7 @@ CONFIG: dict[type, dict[str, Change]] = {
         "publish": (model.Publish(tags=("{version}", "x")), NOTHING),
         "release": (model.Release(stages=("build",), dist="out", deploy="x"), NOTHING),
         "deploy": ({"x": Deploy(cluster=Cluster(context="x"))}, NOTHING),
+        "buildkit": (model.BuildKit(sbom=True, cache_to=("type=inline",), builder="x", memory="1GiB"), NOTHING),
         "engines": ({"x": {"a": 1}}, NOTHING),
         "profiles": ({"x": {"project": {"name": "a"}}}, NOTHING),
     },
@@ -167,6 +168,8 @@ CONFIG: dict[type, dict[str, Change]] = {
         "assets": ({"web": "/www"}, {"image api"}),
         "entrypoint": (("/x",), {"image api"}),
         "command": (("--help",), {"image api"}),
+        "compile": ("buildkit", NOTHING),  # what follows stands in bake files and Dockerfiles alone
+        "dockerfile": (model.Dockerfile(packages=("tzdata",)), NOTHING),
     },
 }
 

@@ -29,15 +29,18 @@ REGISTRY = {f"registry.{name}" for name in ("login", "logout", "copy", "retag")}
 DEPLOYED = {"deploy.status", "deploy.history", "deploy.rollback"}
 CLUSTERS = {f"cluster.{name}" for name in ("up", "down", "status")} | {"tools.install"}
 DEPLOYING = {"deploy.run", "apply", "resolve"}
-CHORE_NAMES = (
-    MODULES | LOOKS | REGISTRY | CLUSTERS | DEPLOYED | {"generate", "go.env", "base.update", "base.status", "clean"}
-)
-ALL = STAGES | QUESTIONS | CHORE_NAMES | DEPLOYING | {"merge"}
+BUILDERS = {f"builder.{name}" for name in ("create", "inspect", "use", "remove", "prune", "usage")}
+ENGINE = BUILDERS | {"docker.mirrors"}
+OTHERS = {"generate", "go.env", "base.update", "base.status", "clean"}
+CHORE_NAMES = MODULES | LOOKS | REGISTRY | CLUSTERS | DEPLOYED | ENGINE | OTHERS
+BAKING = {"bake", "dockerfile.write", "dockerfile.check"}
+ALL = STAGES | QUESTIONS | CHORE_NAMES | BAKING | DEPLOYING | {"merge", "parity"}
 #: How each is called with nothing but its name and what it must be given.
 _REGISTRY = ("--registry", "registry.example.com")
 GIVEN = {
     "explain": ("api",),
     "mod.why": ("fmt",),
+    "dockerfile.check": ("Dockerfile",),
     "registry.login": (*_REGISTRY, "--username", "me"),
     "registry.logout": _REGISTRY,
     "registry.copy": ("127.0.0.1:9/a:1", "127.0.0.1:9/b"),
@@ -140,6 +143,17 @@ _OPTIONS = {
     "cluster.up": {"cluster", "replace", "kubeconfig"},
     "cluster.down": {"cluster"},
     "cluster.status": {"cluster"},
+    "bake": {"select", "format", "output", "check"},
+    "dockerfile.write": {"select", "explain"},
+    "dockerfile.check": {"file"},
+    "parity": {"select", "jobs", "offline"},
+    "docker.mirrors": {"write", "file"},
+    "builder.create": {"replace", "force"},
+    "builder.inspect": {"name", "bootstrap"},
+    "builder.use": {"name"},
+    "builder.remove": {"name", "keep-cache", "force"},
+    "builder.usage": {"name", "older"},
+    "builder.prune": {"name", "older", "keep", "everything", "force"},
 }
 
 
@@ -167,6 +181,7 @@ def test_every_task_has_something_that_does_it() -> None:
     assert set(commands.QUESTIONS) | {"doctor"} == QUESTIONS
     assert set(commands.DEPLOYING) == DEPLOYING
     assert set(CHORES) == CHORE_NAMES
+    assert set(commands.BAKING) == BAKING
 
 
 @pytest.mark.parametrize("name", sorted(ALL))

@@ -112,6 +112,10 @@ def _required(kind: type[msgspec.Struct]) -> tuple[str, ...]:
 
 
 def _field(field: FieldInfo, value: Any, path: Path, problems: Problems) -> Any:
+    listed = _struct_listed(field.type)
+    if listed is not None and isinstance(value, list):
+        each = [table(listed, one, (*path, str(number)), problems) for number, one in enumerate(value)]
+        return _WRONG if None in each else tuple(each)
     inner = _struct_in(field.type)
     if inner is not None and isinstance(value, Mapping):
         made = table(inner, value, path, problems)
@@ -135,6 +139,12 @@ def _struct_in(kind: Any) -> type[msgspec.Struct] | None:
         if isinstance(part, type) and issubclass(part, msgspec.Struct):
             return part
     return None
+
+
+def _struct_listed(kind: Any) -> type[msgspec.Struct] | None:
+    """The struct that a list is of."""
+    (part, *_) = _parts(kind)
+    return _struct_in(typing.get_args(part)[0]) if typing.get_origin(part) is tuple else None
 
 
 def _parts(kind: Any) -> tuple[Any, ...]:
@@ -161,6 +171,8 @@ def _word(kind: Any) -> str:
         return "one of " + ", ".join(str(value) for value in arguments)
     if origin is tuple:
         inner = words(arguments[0])
+        if inner == "a table":
+            return "a list of tables"
         return (
             f"a list of {inner}".replace("one of", "these:")
             if inner.startswith("one of")

@@ -14,7 +14,7 @@ import msgspec
 from goctl.config.convert import known_fields, words
 from goctl.config.lines import index
 from goctl.config.members import inherited
-from goctl.config.model import Archives, Go, ImageDefaults, Platforms, Project, Publish, Release, Workspace
+from goctl.config.model import Archives, BuildKit, Go, ImageDefaults, Platforms, Project, Publish, Release, Workspace
 from goctl.errors import Location
 
 #: The tables whose settings every target has in a table of its own, but for those it gives there.
@@ -29,6 +29,7 @@ FIXED: dict[str, type[msgspec.Struct]] = {
     "archive": Archives,
     "publish": Publish,
     "release": Release,
+    "buildkit": BuildKit,
 }
 
 
@@ -211,6 +212,10 @@ def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, ...], t
 def _typed(kind: Any, text: str) -> Any:
     """A variable's text as the setting's type; None for settings that no text can give."""
     said = words(kind)
+    if said == "a list of tables":
+        return None
+    if said == "true or false":
+        return {"true": True, "false": False}.get(text, text)
     if said.startswith("a list"):
         return [part.strip() for part in text.split(",") if part.strip()]
     if "whole number" in said and "list" not in said:

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from goctl.config import archives, checks, cluster, deploy, members, names
+from goctl.config import archives, checks, cluster, deploy, dockerfiles, members, names
+from goctl.config.builders import check_builder
 from goctl.config.convert import EnoughProblems, Problems, known_fields, suggestion, table, tables
 from goctl.config.deploy import Deploy
 from goctl.config.discover import discover
@@ -201,6 +202,8 @@ def _convert(tree: dict[str, Any], root: Path, source: Source, problems: Problem
     cluster.check({name: one.cluster for name, one in config.deploy.items()}, root, problems)
     urls = {name: one.url for name, one in config.registries.items()}
     deploy.check(config.deploy, config.release.deploy, urls, root, problems)
+    dockerfiles.check(config, root, problems)
+    check_builder(config.buildkit, problems)
     return config if len(problems.found) == before else None
 
 

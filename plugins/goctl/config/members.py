@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 #: What a member has from the workspace's file unless its own says otherwise. Targets, names and versions are its own.
-INHERITED = ("go", "platforms", "image", "archive", "registries", "publish", "release", "deploy", "engines")
+INHERITED = ("go", "platforms", "image", "archive", "registries", "publish", "release", "buildkit", "deploy", "engines")
 #: Settings in these tables that are a project's own all the same.
 OWN = {"go": ("directory", "generate"), "release": ("dist",)}
 _LAYOUT = re.compile(r"(oci-layout|oci-archive|docker-archive):(.*)\Z", re.DOTALL)
@@ -224,6 +224,7 @@ class Anchor:
             ("release", {"dist": self._path}),
             ("image", {"base": self._layout}),
             ("archive", {"files": _each(self._path)}),
+            ("buildkit", {"include": _each(self._path)}),
         ):
             if name in tree:
                 tree[name] = _over(tree[name], change)
@@ -270,6 +271,11 @@ class Anchor:
             sources = {source: self._path(source) for source in made["assets"]}
             self.written.update({path: source for source, path in sources.items()})
             made = {**made, "assets": {sources[source]: path for source, path in made["assets"].items()}}
+        if isinstance(made, Mapping) and isinstance(made.get("dockerfile"), Mapping):
+            dockerfile = _over(made["dockerfile"], {"path": self._path})
+            if isinstance(dockerfile.get("secrets"), Mapping):
+                dockerfile["secrets"] = {name: self._version(text) for name, text in dockerfile["secrets"].items()}
+            made = {**made, "dockerfile": dockerfile}
         return made
 
     def _cluster(self, cluster: Any) -> Any:

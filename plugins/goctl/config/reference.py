@@ -10,7 +10,18 @@ import msgspec
 from goctl.config.cluster import Cluster, LocalRegistry
 from goctl.config.convert import known_fields, words
 from goctl.config.deploy import Deploy
-from goctl.config.model import Config, Image, ImageDefaults, Login, Platforms, PlatformSettings, Registry, Target
+from goctl.config.model import (
+    BuildNode,
+    Config,
+    Dockerfile,
+    Image,
+    ImageDefaults,
+    Login,
+    Platforms,
+    PlatformSettings,
+    Registry,
+    Target,
+)
 from goctl.values import to_json
 
 _HEAD = """# Settings of goctl.toml
@@ -18,13 +29,14 @@ _HEAD = """# Settings of goctl.toml
 Made by `python -m goctl.config.docs` from the fields that goctl itself reads; not to be edited by hand.
 
 Every setting can be given in `[profiles.NAME]` too, and is used with `--profile NAME`. Those of `[project]`, `[go]`,
-`platforms.default`, `[image]`, `[archive]`, `[publish]` and `[release]` can come from the environment:
+`platforms.default`, `[image]`, `[archive]`, `[publish]`, `[release]` and `[buildkit]` can come from the environment:
 `GOCTL_PROJECT_VERSION`, `GOCTL_PUBLISH_TO=corp,hub`. `invoke config` shows each value and where it came from.
 
 Templates: `{version}`, `{git.sha}`, `{git.short}`, `{git.branch}`, `{date}` (the commit's), `{project}`, `{target}`,
 `{platform}`, its parts `{os}`, `{arch}` and `{variant}` (empty, or what follows the architecture: `v7` for linux/arm/v7),
 and `{env.NAME}`; `{{` and `}}` stand for braces. They are filled in in `ldflags`, `image.env`, `image.labels`,
-`image.annotations`, `image.repository`, `publish.tags`, and the archives' `name`, `folder` and `checksums`.
+`image.annotations`, `image.repository`, `image.dockerfile.args`, `publish.tags`, and the archives' `name`, `folder` and
+`checksums`.
 """
 
 
@@ -39,6 +51,8 @@ def reference() -> str:
                 parts.append(_section('[platforms."OS/ARCHITECTURE"]', PlatformSettings))
     parts.append(_section("[targets.NAME]", Target))
     parts.append(_section("[targets.NAME.image]", Image, beyond=ImageDefaults))
+    parts.append(_section("[targets.NAME.image.dockerfile]", Dockerfile))
+    parts.append(_section("[[buildkit.nodes]]", BuildNode))
     parts.append(_section("[registries.NAME]", Registry))
     parts.append(_section("[registries.NAME.credentials]", Login))
     parts.append(_section("[deploy.NAME]", Deploy))

@@ -13,8 +13,9 @@ from goctl.errors import ExtensionError, GoctlError, RegistryError
 _TIMEOUT = 600
 
 
-def connect(what: str) -> Any:
-    """A client of the engine. Raises ExtensionError where the package is not installed; `what` needs it."""
+def connect(what: str, timeout: int = _TIMEOUT) -> Any:
+    """A client of the engine. Raises ExtensionError where the package is not installed; `what` needs it. What else it raises
+    where the engine does not answer, `asking` turns into errors."""
     try:
         from docker import APIClient
         from docker.utils import kwargs_from_env
@@ -23,7 +24,7 @@ def connect(what: str) -> Any:
     where = kwargs_from_env()
     if "base_url" not in where and (context := _context()):
         where["base_url"] = context
-    return APIClient(version="auto", timeout=_TIMEOUT, **where)
+    return APIClient(version="auto", timeout=timeout, **where)
 
 
 @contextlib.contextmanager

@@ -165,7 +165,7 @@ def read_index(folder: Path) -> list[dict[str, Any]]:
         ) from error
 
 
-class _Manifest(msgspec.Struct, rename="camel"):
+class Manifest(msgspec.Struct, rename="camel"):
     """An image's manifest, or an index: which of the two the fields tell."""
 
     config: Descriptor | None = None
@@ -180,17 +180,17 @@ def read_base(host: Host, reference: str, pinned: Digest | None, platform: Platf
     folder = inside(host.root, where, what="image.base")
     top = pinned or _named(read_index(folder), name, reference)
     digest = top
-    document = _document(folder, digest)
-    if document.manifests:
-        digest = select(document.manifests, platform, name=reference).digest
-        document = _document(folder, digest)
-    if document.config is None:
+    found = document(folder, digest)
+    if found.manifests:
+        digest = select(found.manifests, platform, name=reference).digest
+        found = document(folder, digest)
+    if found.config is None:
         raise ImageError(f"{reference} holds no image manifest for {platform}")
-    for descriptor in (document.config, *document.layers):
-        _copy_in(host, folder, descriptor)
-    config = msgspec.json.decode(host.blobs.read(document.config.digest))
+    for descriptor in (found.config, *found.layers):
+        copy_in(host, folder, descriptor)
+    config = msgspec.json.decode(host.blobs.read(found.config.digest))
     diff_ids = tuple(Digest(text) for text in config.get("rootfs", {}).get("diff_ids", []))
-    return top, Base(reference, digest, document.config, document.layers, diff_ids)
+    return top, Base(reference, digest, found.config, found.layers, diff_ids)
 
 
 def named(host: Host, reference: str) -> Digest:
@@ -216,18 +216,20 @@ def _named(entries: list[dict[str, Any]], name: str, reference: str) -> Digest:
     return Digest(digests[0])
 
 
-def _document(folder: Path, digest: Digest) -> _Manifest:
+def document(folder: Path, digest: Digest) -> Manifest:
+    """A manifest or an index of a layout. Raises ImageError where it is damaged."""
     path = folder / "blobs" / digest.algorithm / digest.hex
     try:
         content = path.read_bytes()
         if Digest.of(content) != digest:
             raise ImageError(f"{path} is damaged: its digest is another")
-        return from_json(content, _Manifest)
+        return from_json(content, Manifest)
     except (OSError, ValueError) as error:
         raise ImageError(f"{path} cannot be read: {error}", hint="make the layout anew") from error
 
 
-def _copy_in(host: Host, folder: Path, descriptor: Descriptor) -> None:
+def copy_in(host: Host, folder: Path, descriptor: Descriptor) -> None:
+    """Brings a blob of a layout into the store, verified. Raises ImageError."""
     if host.blobs.has(descriptor.digest, descriptor.size):
         return
     path = folder / "blobs" / descriptor.digest.algorithm / descriptor.digest.hex

@@ -5,6 +5,8 @@ from __future__ import annotations
 from goctl.config.model import Config, Image, Target
 from goctl.config.template import OF_PLATFORM, names
 from goctl.plan import keys, systems
+from goctl.plan.baking import BUILDKIT, baking, compiles_inside, is_known
+from goctl.plan.baking import fields as fields_of_baking
 from goctl.plan.facts import Facts
 from goctl.plan.model import Asset, CompileStep, ImageStep, IndexStep, Program, Settings
 from goctl.plan.naming import Names, creation_time
@@ -26,7 +28,9 @@ def base_reference(config: Config, target: Target, platform: Platform) -> str:
 
 
 def image_step(config: Config, facts: Facts, name: str, platform: Platform, compiles: list[CompileStep]) -> ImageStep:
+    """The step that makes a target's image on a platform, of programs that are compiled before or while it is built."""
     target = config.targets[name]
+    inside = compiles if compiles_inside(target) else []
     image = _image(target)
     reference = base_reference(config, target, platform)
     base = facts.bases.get((reference, platform))
@@ -34,6 +38,7 @@ def image_step(config: Config, facts: Facts, name: str, platform: Platform, comp
     assets = tuple(Asset(source, path, facts.assets.get(source)) for source, path in sorted(image.assets.items()))
     filled = Names(facts, project=config.project.name, target=name, platform=platform)
     settings = _settings(target, image, facts, filled, platform, programs)
+    baked = baking(config, image, filled, inside)
     compressor = facts.compressors.get(image.compression, "")
     level = image.compression_level or {"gzip": 1, "zstd": 3}[image.compression]
     fields = {
@@ -46,13 +51,15 @@ def image_step(config: Config, facts: Facts, name: str, platform: Platform, comp
         **{f"program {number}": program.path for number, program in enumerate(programs)},
         **{f"asset {asset.source}": f"{asset.path} {asset.digest}" for asset in assets},
         **_settings_fields(settings),
+        **(fields_of_baking(config, baked) if image.engine == BUILDKIT else {}),
     }
     known = base is not None and all(asset.digest is not None for asset in assets)
+    known = known and (image.engine != BUILDKIT or is_known(baked))
     return ImageStep(
         id=f"image:{name}@{platform}",
         title=f"assemble {name} for {platform}",
         engine=image.engine,
-        needs=tuple(step.id for step in compiles),
+        needs=() if inside else tuple(step.id for step in compiles),
         target=name,
         platform=platform,
         base_reference=reference,
@@ -63,6 +70,7 @@ def image_step(config: Config, facts: Facts, name: str, platform: Platform, comp
         compression=image.compression,
         compression_level=level,
         compressor=compressor,
+        baking=baked,
         recipe=keys.of_fields("image", fields) if known else None,
         fields=fields,
     )

@@ -99,7 +99,9 @@ class _Joiner:
         programs: Iterable[Program] | None = getattr(step, "programs", None)
         if programs is not None:
             changes["programs"] = tuple(
-                msgspec.structs.replace(program, step=self._names[program.step]) for program in programs
+                # Programs that are compiled inside an image are no steps.
+                msgspec.structs.replace(program, step=self._names.get(program.step, program.step))
+                for program in programs
             )
         return msgspec.structs.replace(step, **changes)
 

@@ -17,6 +17,7 @@ from goctl.config.model import ArchiveDefaults, Config, Image, Target
 from goctl.errors import ConfigError
 from goctl.plan import keys
 from goctl.plan.archives import archive_step, checksums_steps
+from goctl.plan.baking import compiles_inside
 from goctl.plan.facts import Facts, ListingKey, Main, Toolchain
 from goctl.plan.images import image_step, index_step
 from goctl.plan.model import AnyStep, ArchiveStep, CompileStep, DeployStep, Plan, PushStep, Skipped
@@ -128,7 +129,9 @@ class _Builder:
     def add(self, name: str, target: Target, platforms: tuple[Platform, ...]) -> None:
         children = []
         for platform in platforms:
-            compiles = self._compile(name, target, platform)
+            # Archives are packed from dist/, wherever the image's programs are compiled.
+            inside = compiles_inside(target) and not isinstance(target.archive, ArchiveDefaults)
+            compiles = self._compile(name, target, platform, {} if inside else self.compiles)
             if isinstance(target.archive, ArchiveDefaults):
                 self.archives.append(archive_step(self.config, self.facts, name, platform, compiles))
             why = no_image(self.config, target, platform)
@@ -147,7 +150,10 @@ class _Builder:
     def _names(self, name: str, platform: Platform | None = None) -> Names:
         return Names(self.facts, project=self.config.project.name, target=name, platform=platform)
 
-    def _compile(self, name: str, target: Target, platform: Platform) -> list[CompileStep]:
+    def _compile(
+        self, name: str, target: Target, platform: Platform, into: dict[tuple[str, str, str], CompileStep]
+    ) -> list[CompileStep]:
+        """The steps that compile a target's programs. Those that are in the plan already are shared."""
         env = _environment(self.config, target, platform)
         names = self._names(name, platform)
         flags = _go_flags(self.config, target, platform, names, self.facts.toolchain)
@@ -158,13 +164,14 @@ class _Builder:
         for pattern in target.packages:
             for main in self._mains(target, platform, pattern):
                 slot = (main.import_path, group, name if target.engine != EMBEDDED else "")
-                step = self.compiles.get(slot)
+                step = into.get(slot)
                 if step is None:
                     step = self._new_compile(target, key, pattern, main, flags, group)
+                    self._ids.update({step.id} if into is self.compiles else ())
                 if name not in step.targets:
                     output = posixpath.join(self._dist, name, platform.slug, step.file_name)
                     step = msgspec.structs.replace(step, targets=(*step.targets, name), outputs=(*step.outputs, output))
-                self.compiles[slot] = step
+                into[slot] = step
                 if step not in steps:
                     steps.append(step)
         _check_names(name, steps)
@@ -201,7 +208,6 @@ class _Builder:
         id = f"compile:{main.import_path}@{platform}"
         if id in self._ids:
             id = f"{id}#{group}"
-        self._ids.add(id)
         return CompileStep(
             id=id,
             title=f"compile {main.import_path} for {platform}",

@@ -104,10 +104,28 @@ class Settings(msgspec.Struct, frozen=True, rename="kebab", kw_only=True):
     created: int = 0
 
 
+class Baking(msgspec.Struct, frozen=True, rename="kebab", kw_only=True):
+    """What of an image only a Dockerfile has, templates filled in.
+
+    `dockerfile` is the project's own, where there is one; `secrets` are ids; each cache is a list of options; `inside` are
+    the programs that are compiled while the image is built, which are no steps of the plan.
+    """
+
+    dockerfile: str = ""
+    packages: tuple[str, ...] = ()
+    distribution: str = ""
+    args: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[str, ...] = ()
+    cache_from: tuple[tuple[tuple[str, str], ...], ...] = ()
+    cache_to: tuple[tuple[tuple[str, str], ...], ...] = ()
+    inside: tuple[CompileStep, ...] = ()
+
+
 class ImageStep(Step, frozen=True, tag="image", kw_only=True):
     """One target's image for one platform: base, a layer per asset, a layer per program, config and manifest.
 
-    `compression` is gzip or zstd; `compressor` names the library and version whose bytes these are.
+    `compression` is gzip or zstd; `compressor` names the library and version whose bytes these are. `baking` is None where
+    a Dockerfile would hold nothing besides.
     """
 
     target: str
@@ -120,6 +138,7 @@ class ImageStep(Step, frozen=True, tag="image", kw_only=True):
     compression: str
     compression_level: int
     compressor: str
+    baking: Baking | None = None
     recipe: Digest | None
     fields: dict[str, str]
 

@@ -134,8 +134,17 @@ def _state(step: AnyStep, key: Digest | None, is_known: bool) -> tuple[str, str]
 def _as_data(line: _Line) -> dict[str, Any]:
     step = msgspec.to_builtins(line.step, enc_hook=str)
     if isinstance(line.step, CompileStep):
-        step["env"] = [(name, "***" if is_secretive(name) else without_userinfo(value)) for name, value in line.step.env]
+        step["env"] = _shown(line.step.env)
+    elif isinstance(line.step, ImageStep) and line.step.baking is not None:
+        step["baking"]["args"] = _shown(line.step.baking.args)
+        for shown, inside in zip(step["baking"]["inside"], line.step.baking.inside, strict=True):
+            shown["env"] = _shown(inside.env)
     return {**step, "key": line.key, "state": line.state, "why": line.why}
+
+
+def _shown(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Variables as anybody may see them."""
+    return [(name, "***" if is_secretive(name) else without_userinfo(value)) for name, value in pairs]
 
 
 def _as_text(made: Plan, lines: Sequence[_Line], stages: Sequence[str]) -> str:

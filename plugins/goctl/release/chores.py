@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from goctl.config.members import FILE_NAME
 from goctl.errors import (
+    BuilderError,
     ClusterError,
     ConfigError,
     GoctlError,
@@ -24,7 +25,7 @@ from goctl.golang import command, moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import base_reference, wants_image
 from goctl.plan.select import platforms_of
 from goctl.plan.systems import SCRATCH
-from goctl.release import clusters, copies, logins, looks, rollouts
+from goctl.release import builders, clusters, copies, dockers, logins, looks, rollouts
 from goctl.release.walk import joined
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def run(crew: Crew, name: str, /, *, dry: bool, **options: Any) -> None:
             session.emit(StageStarted(name, f"{session.config.project.name}: {name}"))
         try:
             chore(session, dry=dry, **options)
-        except (ClusterError, ConfigError, ModuleError, ImageError, RegistryError) as error:
+        except (BuilderError, ClusterError, ConfigError, ModuleError, ImageError, RegistryError) as error:
             errors.append(error)
     if errors:
         raise errors[0] if len(errors) == 1 else joined(errors)
@@ -190,8 +191,8 @@ def _about(crew: Crew, name: str) -> list[Session]:
         # A workspace's clusters are its members' too.
         by_clusters = {clusters.declared_names(session): session for session in reversed(sessions)}
         return [session for names, session in by_clusters.items() if names] or sessions[:1]
-    if name.startswith(("registry.", "tools.")) or name in looks.LOOKS:
-        # They are about registries, whoever pushes there.
+    if name.startswith(("registry.", "tools.")) or name in (*looks.LOOKS, *builders.BUILDERS, "docker.mirrors"):
+        # They are about registries or builders, whoever uses them.
         return sessions[:1]
     if name in rollouts.ROLLOUTS:
         return [session for session in sessions if session.config.deploy] or sessions[:1]
@@ -228,6 +229,8 @@ CHORES: dict[str, Callable[..., None]] = {
     "cluster.down": clusters.down,
     "cluster.status": clusters.status,
     "tools.install": clusters.install,
+    **builders.BUILDERS,
+    "docker.mirrors": dockers.mirrors,
     **looks.LOOKS,
     **rollouts.ROLLOUTS,
 }

@@ -54,6 +54,7 @@ def doctor(file: Path, emit: Emit, *, profile: str) -> int:
             name = f"{session.config.project.name}: " if len(crew.files) > 1 else ""
             checks += [msgspec.structs.replace(check, name=name + check.name) for check in found]
         first = crew.files[0]
+        checks += _docker(first)
         _, findings = advice(first.config, first.root, first.module)
     checks.append(_summary(findings))
     emit(Table("doctor", ("check", "state", "found", "advice"), tuple((c.name, c.state, c.found, c.advice) for c in checks)))
@@ -113,6 +114,13 @@ def _project(session: Session) -> tuple[list[Check], int]:
             code = code or error.exit_code
             checks.append(Check(name, "error", str(error), error.hint))
     return checks, code or next((check.code for check in checks if check.code), 0)
+
+
+def _docker(session: Session) -> Iterator[Check]:
+    from goctl.release.dockers import remarks
+
+    for one in remarks(session):
+        yield Check(one.name, one.state, one.found, one.advice)
 
 
 def _go(session: Session) -> Iterator[Check]:

@@ -42,7 +42,6 @@ def gather(crew: Crew, chosen: Mapping[str, Chosen]) -> dict[str, Facts]:
 
 
 def _facts(session: Session, chosen: Chosen, found: _Go, asked: Callable[[], Git | None] | None) -> Facts:
-    wanted = git.wanted_names(session.config)
     assets = _assets(session, chosen)
     bases = _bases(session, chosen)
     files = archive_files(session, chosen)
@@ -57,12 +56,31 @@ def _facts(session: Session, chosen: Chosen, found: _Go, asked: Callable[[], Git
         compressors=_compressors(),
         cgo=found.cgo,
         files=files,
-        environment={
-            name: os.environ[name]
-            for name in ("SOURCE_DATE_EPOCH", *(name[4:] for name in wanted if name.startswith("env.")))
-            if name in os.environ
-        },
+        environment=_environment(git.wanted_names(session.config)),
     )
+
+
+def named(crew: Crew, project: str, chosen: Chosen, *, listed: bool) -> Facts:
+    """What names, labels and flags depend on, for one project: git, versions, the environment. Packages are listed only
+    where that is asked for; neither bases nor assets are looked at.
+    """
+    session = crew.sessions[project]
+    with ThreadPoolExecutor(4, "git") as pool:
+        asked = _checkouts(crew, {project: chosen}, pool).get(project)
+        found = _go(crew, {project: chosen}, lenient=True)[crew.unit_name(project)] if listed else _Go()
+        checkout = asked() if asked is not None else None
+    return Facts(
+        git=checkout,
+        version=git.version(session.config, session.root, checkout),
+        toolchain=found.toolchain,
+        listings=found.listings,
+        environment=_environment(git.wanted_names(session.config)),
+    )
+
+
+def _environment(wanted: Iterable[str]) -> dict[str, str]:
+    names = ("SOURCE_DATE_EPOCH", *(name[4:] for name in wanted if name.startswith("env.")))
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def _checkouts(crew: Crew, chosen: Iterable[str], pool: ThreadPoolExecutor) -> dict[str, Callable[[], Git | None]]:
@@ -111,15 +129,16 @@ def wanted_by_unit(crew: Crew, chosen: Mapping[str, Chosen]) -> dict[str, dict[L
     return {unit: {key: tuple(patterns) for key, patterns in keys.items()} for unit, keys in wanted.items()}
 
 
-def _go(crew: Crew, chosen: Mapping[str, Chosen]) -> dict[str, _Go]:
+def _go(crew: Crew, chosen: Mapping[str, Chosen], *, lenient: bool = False) -> dict[str, _Go]:
     found = {}
     for unit, wanted in wanted_by_unit(crew, chosen).items():
         users = [crew.sessions[project] for project in chosen if crew.unit_name(project) == unit]
-        found[unit] = _ask(crew.units[unit], users, wanted)
+        found[unit] = _ask(crew.units[unit], users, wanted, lenient=lenient or crew.units[unit].look_only)
     return found
 
 
-def _ask(unit: Session, users: Iterable[Session], wanted: Mapping[ListingKey, tuple[str, ...]]) -> _Go:
+def _ask(unit: Session, users: Iterable[Session], wanted: Mapping[ListingKey, tuple[str, ...]], *, lenient: bool) -> _Go:
+    """With `lenient`, a toolchain that is not there and modules that do not load are no errors."""
     if not wanted:
         return _Go(listings={})
     from goctl.golang.snapshot import packages
@@ -127,14 +146,14 @@ def _ask(unit: Session, users: Iterable[Session], wanted: Mapping[ListingKey, tu
     try:
         toolchain = unit.toolchain()
     except ToolchainError:
-        if not unit.look_only:
+        if not lenient:
             raise
         return _Go()
     _check_platforms(unit, users, toolchain, wanted)
     try:
         listings = packages(unit, wanted, write=not unit.look_only)
     except ModuleError:
-        if not unit.look_only:
+        if not lenient:
             raise
         return _Go(toolchain)
     return _Go(toolchain, listings, _cgo(unit, listings))

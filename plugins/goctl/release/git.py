@@ -18,19 +18,21 @@ from goctl.system.process import Completed, run
 
 def wanted_names(config: Config) -> frozenset[str]:
     """The template names that this configuration uses, with those that a stamp adds."""
-    texts = list(config.publish.tags)
+    texts = [*config.publish.tags, *config.buildkit.cache_from, *config.buildkit.cache_to]
     found: set[str] = set()
     for target in config.targets.values():
         texts += target.ldflags
         if isinstance(target.image, Image):
             image = target.image
             texts += [image.repository, *image.env.values(), *image.labels.values(), *image.annotations.values()]
+            texts += image.dockerfile.args.values()
         if isinstance(target.archive, ArchiveDefaults):
             texts += [target.archive.name, target.archive.folder, config.archive.checksums]
         if target.stamp != "none":
             found |= {"version", "git.sha", "date"}
     for text in texts:
         found.update(names(text))
+    found.discard("registry")
     return frozenset(found)
 
 

@@ -165,10 +165,15 @@ def _moment(text: str) -> datetime.datetime | None:
     """The moment that lies as far back as a text like 30d says."""
     if not text:
         return None
+    return datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=span(text))
+
+
+def span(text: str) -> int:
+    """The seconds in a text like 30d, as `--older` takes them. Raises ConfigError."""
     match = re.fullmatch(r"(\d{1,6})([mhdw])", text, re.ASCII)
     if match is None:
         raise ConfigError(f"--older {text} is no time", hint="write 30d, 12h or 8w")
-    return datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    return int(match[1]) * _UNITS[match[2]]
 
 
 def referrer_attach(

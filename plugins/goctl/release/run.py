@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -13,6 +13,7 @@ from goctl.config.model import STAGES
 from goctl.contracts import Image
 from goctl.errors import ConfigError
 from goctl.events import Notice, RunFinished, RunStarted, StageStarted, StepFinished
+from goctl.plan.facts import Facts
 from goctl.plan.joined import join
 from goctl.plan.make import EMBEDDED, make
 from goctl.plan.model import AnyStep, CompileStep, ImageStep, Plan
@@ -35,6 +36,7 @@ DEPENDS = {
     "build": ("mod", "generate", "build"),
     "image": ("mod", "generate", "build", "image"),
     "archive": ("mod", "generate", "build", "archive"),
+    "bake": ("mod", "generate", "bake"),
     "push": ("mod", "generate", "build", "image", "push"),
     "deploy": ("mod", "generate", "build", "image", "push", "deploy"),
 }
@@ -128,9 +130,27 @@ def check_archives(crew: Crew, chosen: Mapping[str, Chosen], task: str) -> None:
 
 def plan(crew: Crew, chosen: Mapping[str, Chosen]) -> Plan:
     """The whole plan. In a crew that only looks, nothing is touched."""
+    return _joined(crew, _plans(crew, chosen))
+
+
+class _Planned(NamedTuple):
+    """A project's own plan, and what it was made from."""
+
+    plan: Plan
+    facts: Facts
+
+
+def _plans(crew: Crew, chosen: Mapping[str, Chosen]) -> dict[str, _Planned]:
     facts = gather(crew, chosen)
-    plans = [make(crew.sessions[project].config, facts[project], own) for project, own in chosen.items()]
-    return join(crew.name, plans, crew.configs) if crew.is_workspace else plans[0]
+    return {
+        project: _Planned(make(crew.sessions[project].config, facts[project], own), facts[project])
+        for project, own in chosen.items()
+    }
+
+
+def _joined(crew: Crew, plans: Mapping[str, _Planned]) -> Plan:
+    own = [planned.plan for planned in plans.values()]
+    return join(crew.name, own, crew.configs) if crew.is_workspace else own[0]
 
 
 def release(crew: Crew, request: Request) -> None:
@@ -147,22 +167,24 @@ def release(crew: Crew, request: Request) -> None:
     with _finishing(counter, started), crew.first.lock():
         crew.first.tidy()
         if request.since:
-            _prepare(crew, everything, dict.fromkeys(everything, ("mod", "generate")))
+            prepare(crew, everything, dict.fromkeys(everything, ("mod", "generate")))
         chosen = narrowed(crew, everything, request.since)
         if shard is not None:
-            _prepare(crew, chosen, stages)
+            prepare(crew, chosen, stages)
             _release_part(crew, request, shard, chosen, stages)
             return
         # Only what is pushed can be needed by others.
         waves = crew.waves(chosen) if any("push" in each for each in stages.values()) else [list(chosen)]
         for wave in waves:
             own = {project: chosen[project] for project in wave}
-            _prepare(crew, own, stages)
-            building = {project: each for project, each in own.items() if WALKED & set(stages[project])}
-            if building:
-                made = asked_for(crew, plan(crew, building), stages)
+            prepare(crew, own, stages)
+            planned = {project: each for project, each in own.items() if {*WALKED, "bake"} & set(stages[project])}
+            if planned:
+                plans = _plans(crew, planned)
+                made = asked_for(crew, _joined(crew, plans), stages)
                 counter(RunStarted(request.task, made.project, len(made.steps)))
-                _walk(crew, made, building, deploys)
+                _walk(crew, made, planned, deploys)
+                _bake(crew, plans, stages)
             if deploys is not None:
                 deploys.carry_out(wave)
         if counter.done:
@@ -229,11 +251,22 @@ def merge(crew: Crew, folders: Sequence[str]) -> None:
         shards.merge(crew, folders)
 
 
+def _bake(crew: Crew, plans: Mapping[str, _Planned], stages: Stages) -> None:
+    """Bake files, after the programs that their images may be made of."""
+    baking = {project: planned for project, planned in plans.items() if "bake" in stages[project]}
+    if not baking:
+        return
+    from goctl.release.bake import write_stage
+
+    for project, planned in baking.items():
+        write_stage(crew.sessions[project], planned.plan, planned.facts)
+
+
 def _kept(step: ImageStep, image: Image) -> None:
     """Without a push stage an image stays in the blob store."""
 
 
-def _prepare(crew: Crew, chosen: Iterable[str], stages: Stages) -> None:
+def prepare(crew: Crew, chosen: Iterable[str], stages: Stages) -> None:
     """The stages before the plan: they bring about the files that the plan is made from."""
     from goctl.golang import modules
 
@@ -261,7 +294,8 @@ class _Counter:
         self.cached = 0
 
     def __call__(self, event: object) -> None:
-        if isinstance(event, StepFinished):
+        # What BuildKit does within a step is not a step of the plan.
+        if isinstance(event, StepFinished) and not event.step.startswith("buildkit:"):
             self.cached += event.outcome == "cached"
             self.done += event.outcome == "done"
         self._emit(event)

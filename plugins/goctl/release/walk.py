@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from goctl.contracts import Archive, Artifact, Binary, Image, Index, Outcome
+from goctl.contracts import Archive, Artifact, Binary, Engine, Image, Index, Outcome
 from goctl.errors import BuildError, ExtensionError, GoctlError
 from goctl.events import StepStarted
 from goctl.plan.model import (
@@ -75,6 +75,7 @@ class Walk:
         self._dependents: dict[str, list[AnyStep]] = {}
         self._fresh: list[tuple[CompileStep, Binary]] = []
         self._ended: queue.SimpleQueue[Outcome | Future[None]] = queue.SimpleQueue()
+        self._waiting: list[ImageStep] = []
         self._running: set[Future[None]] = set()
         self._compiling: set[Future[None]] = set()
 
@@ -87,6 +88,9 @@ class Walk:
                     for need in step.needs:
                         self._dependents.setdefault(need, []).append(step)
                 self._compile([step for step in steps if isinstance(step, CompileStep)], compilers)
+                for step in steps:
+                    if not step.needs and not isinstance(step, CompileStep):
+                        self._advance(step)
                 self._drain()
             except BaseException:
                 compilers.shutdown(wait=False, cancel_futures=True)
@@ -159,6 +163,7 @@ class Walk:
         known = self._recall(step)
         if known is not None:
             self._finish(step, known, cached=True)
+            self._hand_waiting()
         else:
             self._assemble(step)
 
@@ -182,19 +187,41 @@ class Walk:
         return step.key(self._digests(step))
 
     def _assemble(self, step: AnyStep) -> None:
-        host = self._crew.host(step)
-        engine = host.engine(step.engine)
+        """Hands a step to its engine, once its inputs are there; to one that takes all of a project's steps at once, when
+        the last of them has become ready."""
+        engine = self._crew.host(step).engine(step.engine)
         if step.stage not in engine.kinds:
             raise _unable(step.engine, f"make {step.stage}s", engine.kinds)
-        inputs = {need: self._artifacts[need] for need in step.needs}
+        if not isinstance(step, ImageStep) or not getattr(engine, "takes_all", False):
+            self._hand([step], engine, fetches=True)
+            return
+        self._waiting.append(step)
+        self._hand_waiting()
+
+    def _hand_waiting(self) -> None:
+        for slot in {(step.project, step.engine) for step in self._waiting}:
+            ready = [step for step in self._waiting if (step.project, step.engine) == slot]
+            wanted = [
+                step
+                for step in self._steps.values()
+                if isinstance(step, ImageStep) and (step.project, step.engine) == slot and step.id not in self._artifacts
+            ]
+            if len(ready) == len(wanted):
+                self._waiting = [step for step in self._waiting if step not in ready]
+                self._hand(ready, self._crew.host(ready[0]).engine(slot[1]), fetches=False)
+
+    def _hand(self, steps: Sequence[AnyStep], engine: Engine, *, fetches: bool) -> None:
+        inputs = {need: self._artifacts[need] for step in steps for need in step.needs}
+        host = self._crew.host(steps[0])
 
         def work() -> None:
             self._session.check()
-            if isinstance(step, ImageStep | ArchiveStep):
-                self._session.emit(StepStarted(step.id, step.title, step.target, str(step.platform)))
-            if isinstance(step, ImageStep) and step.base is not None:
-                host.bases.fetch(step.base)
-            for outcome in engine.run([step], inputs):
+            for step in steps:
+                if isinstance(step, ImageStep | ArchiveStep):
+                    self._session.emit(StepStarted(step.id, step.title, step.target, str(step.platform)))
+                if fetches and isinstance(step, ImageStep) and step.base is not None:
+                    host.bases.fetch(step.base)
+            for outcome in engine.run(steps, inputs):
                 self._ended.put(outcome)
 
         self._submit(self._assemblers, work)

@@ -1,0 +1,1 @@
+"""BuildKit by way of Docker's buildx: its bake files and Dockerfiles, its builders, and builds."""

@@ -1,0 +1,96 @@
+"""Programs compiled by BuildKit, and handed over as files: the compile steps of targets with `engine = "buildkit"`."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from goctl.buildkit.bakefile import secret, target_names
+from goctl.buildkit.context import ignore_file
+from goctl.buildkit.dockerfile import programs_text
+from goctl.buildkit.dockerfile_recipes import Recipe, arguments, programs_recipe
+from goctl.buildkit.hcl import BakeFile, Value
+from goctl.buildkit.run import Job, bake
+from goctl.buildkit.run_document import Files, Output
+from goctl.config.model import Image
+from goctl.contracts import Binary
+from goctl.errors import BuildError, GoctlError
+from goctl.plan.facts import Facts
+from goctl.plan.model import CompileStep
+from goctl.release.recipes import FOLDER, sources_of
+from goctl.release.session import Session
+from goctl.system.files import inside, move, storage_errors, write_atomic
+from goctl.system.ledger import digest_of
+
+if TYPE_CHECKING:
+    from goctl.values import Platform
+
+#: Makes a job of a bake file and the outputs of its targets.
+Jobs = Callable[[BakeFile, Mapping[str, Output]], Job]
+
+
+def programs(session: Session, steps: Sequence[CompileStep], job: Jobs) -> Iterator[tuple[str, Binary | GoctlError]]:
+    """The program of each step, below dist/, or what it failed with. Raises ConfigError for what BuildKit cannot compile."""
+    by_target: dict[str, list[CompileStep]] = {}
+    for step in steps:
+        by_target.setdefault(step.targets[0].rpartition(":")[2], []).append(step)
+    names = target_names(by_target)
+    tables = {names[name]: _table(session, name, own) for name, own in by_target.items()}
+    document: BakeFile = {"target": tables}
+    with storage_errors(str(session.scratch)):
+        session.scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="programs-", dir=session.scratch) as folder:
+        outputs: dict[str, Output] = {name: Files(Path(folder, name)) for name in tables}
+        results = bake(job(document, outputs), session.emit)
+        for target, own in by_target.items():
+            failed = results.failed.get(names[target])
+            platforms = {step.platform for step in own}
+            for step in own:
+                yield step.id, failed or _taken(session, Path(folder, names[target]), step, platforms)
+
+
+def _table(session: Session, name: str, steps: Sequence[CompileStep]) -> dict[str, Value]:
+    """A target of the bake file, and its Dockerfile, written."""
+    chosen = {name: tuple(sorted({step.platform for step in steps}))}
+    recipe = programs_recipe(session.config, name, steps, sources_of(session, Facts(), chosen))
+    own = recipe.compilation
+    if own is None:
+        raise TypeError("a recipe of programs compiles them")
+    file = f"{session.dist.relative_to(session.root).as_posix()}/{FOLDER}/{name}.programs.Dockerfile"
+    for path, text in ((file, programs_text(recipe, own)), (f"{file}.dockerignore", ignore_file(recipe))):
+        write_atomic(inside(session.root, path, what=path), text.encode(), durable=False)
+    table: dict[str, Value] = {
+        "args": arguments(recipe),
+        "attest": [{"type": "provenance", "disabled": True}],
+        "context": ".",
+        "dockerfile": file,
+        "platforms": [str(platform.plain) for platform in recipe.platforms],
+        "secret": _secrets(session, recipe),
+    }
+    return {key: value for key, value in table.items() if value}
+
+
+def _secrets(session: Session, recipe: Recipe) -> list[Value]:
+    image = session.config.targets[recipe.target].image
+    declared = image.dockerfile.secrets if isinstance(image, Image) else {}
+    return [secret(name, declared[name]) for name in recipe.secrets]
+
+
+def _taken(session: Session, folder: Path, step: CompileStep, platforms: set[Platform]) -> Binary | GoctlError:
+    """Brings a program from BuildKit's folder to where it is wanted."""
+    source = folder / (str(step.platform.plain).replace("/", "_") if len(platforms) > 1 else "") / step.linked_name
+    if not source.is_file():
+        return BuildError(f"BuildKit made no {step.linked_name} of {step.package} for {step.platform}")
+    for output in step.outputs:
+        place = inside(session.root, output, what=output)
+        with storage_errors(str(place)):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            beside = source.with_name(f"{source.name}.moved")
+            shutil.copy2(source, beside)
+            beside.chmod(0o755)
+            move(beside, place)
+    digest = digest_of(session.root / step.outputs[0])
+    return Binary(step.outputs[0], digest, (session.root / step.outputs[0]).stat().st_size)
