@@ -15,7 +15,16 @@ nox.options.sessions = ["lint", "types", "layers", "docs", "tests"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHON_FILES = ("plugins", "tests", "benchmarks", "bootstrap.py", "noxfile.py", "tasks.py")
 
-_BENCHMARKS = ("bench_push", "bench_release", "bench_monorepo", "contenders", "measure", "monorepo", "program")
+_BENCHMARKS = (
+    "bench_delivery",
+    "bench_push",
+    "bench_release",
+    "bench_monorepo",
+    "contenders",
+    "measure",
+    "monorepo",
+    "program",
+)
 
 
 def _install(session: nox.Session, *what: str) -> None:
@@ -111,8 +120,11 @@ def bench_peers(session: nox.Session) -> None:
 def figures(session: nox.Session) -> None:
     """Figures beside ko and plain go build; takes an hour. `nox -s figures -- --only nothing,list` takes less.
 
-    `nox -s figures -- monorepo` measures forty projects, `nox -s figures -- push` pushes beside crane and skopeo.
+    `nox -s figures -- monorepo` measures forty projects, `nox -s figures -- push` pushes beside crane and skopeo,
+    `nox -s figures -- delivery --cluster NAME` delivers into a kind cluster beside `kind load`, `nox -s figures -- buildkit
+    --builder NAME --registry HOST:PORT --go-image REF` bakes beside a Dockerfile written by hand.
     """
     _install(session, "-e", ".[go,test]")
-    name, *arguments = session.posargs if session.posargs[:1] in (["monorepo"], ["push"]) else ["release", *session.posargs]
+    others = (["monorepo"], ["push"], ["delivery"], ["buildkit"])
+    name, *arguments = session.posargs if session.posargs[:1] in others else ["release", *session.posargs]
     session.run("python", f"benchmarks/bench_{name}.py", *arguments)

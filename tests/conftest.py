@@ -2,8 +2,10 @@
 
 GOCTL_TEST_REGISTRY=HOST:PORT   a distribution registry that takes pushes
 GOCTL_TEST_DOCKER=1             the Docker engine that `docker` reaches may be used
+GOCTL_TEST_KIND_IMAGE=IMAGE     a node image that kind clusters may be made from, and removed
+GOCTL_TEST_CLUSTER=CONTEXT      a cluster, by its context of KUBECONFIG, whose nodes pull from that registry
 GOCTL_TEST_BUILDERS=NAME,NAME   builders of buildx that may be used, and push to that registry
-GOCTL_REQUIRE=registry,docker,buildx,builders,skopeo,crane,conformance,redis,dav,s3,wine
+GOCTL_REQUIRE=registry,docker,buildx,builders,kind,skopeo,crane,conformance,redis,dav,s3,wine
                                 expected to be there: a test that lacks one fails, as does a run in which an integration
                                 test was skipped for want of anything but wine
 """
@@ -90,6 +92,15 @@ def docker_engine() -> str:
     if os.environ.get("GOCTL_TEST_DOCKER") != "1" or command is None:
         _absent("docker", "set GOCTL_TEST_DOCKER=1 where `docker` reaches an engine")
     return command or ""
+
+
+@pytest.fixture(scope="session")
+def kind_image(docker_engine: str) -> str:
+    """The node image for clusters that a test makes with the `kind` command, and removes."""
+    image = os.environ.get("GOCTL_TEST_KIND_IMAGE", "")
+    if not image or shutil.which("kind") is None:
+        _absent("kind", "set GOCTL_TEST_KIND_IMAGE to a node image, and put kind on PATH")
+    return image
 
 
 @pytest.fixture(scope="session")

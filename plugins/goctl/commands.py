@@ -24,6 +24,7 @@ from goctl.system.process import children
 
 if TYPE_CHECKING:
     from goctl.release.crew import Crew
+    from goctl.release.run import Request
 
 STAGES = ("release", "build", "image", "archive", "push")
 QUESTIONS = ("plan", "explain", "affected", "config")
@@ -35,13 +36,18 @@ LOOKING = (
     "base.status",
     "cache.stats",
     "cache.why",
+    "cluster.status",
     "manifest.inspect",
     "tags.list",
     "referrer.list",
+    "deploy.status",
+    "deploy.history",
     "dockerfile.check",
     "builder.inspect",
     "builder.usage",
 )
+#: Tasks that release what manifests name; the name that a run of each has.
+DEPLOYING = {"deploy.run": "deploy", "apply": "apply", "resolve": "resolve"}
 
 
 def command(file: Path, name: str, /, *, dry: bool, defaults: Mapping[str, Any], **options: Any) -> None:
@@ -49,7 +55,7 @@ def command(file: Path, name: str, /, *, dry: bool, defaults: Mapping[str, Any],
     if name in ("explain", "cache.why"):
         options["select"] = (options.pop("target"),)
     options = {**options, **{key: value for key, value in defaults.items() if key in options and not options[key]}}
-    listener = reporter(json=options.pop("json", False))
+    listener = reporter(json=options.pop("json", False), aside=name == "resolve")
     output = _Output(listener)
     code = 0
     try:
@@ -91,51 +97,76 @@ def _run(file: Path, name: str, *, dry: bool, emit: _Output, options: dict[str, 
 
 def _do(crew: Crew, name: str, *, dry: bool, options: dict[str, Any]) -> None:
     select = tuple(options.pop("select", None) or ())
-    if name in STAGES and not dry:
-        from goctl.release.run import Request, release
-
-        release(crew, Request(task=name, select=select, since=options["since"], shard=options["shard"]))
-        return
-    from goctl.release import answers
-
-    if name in STAGES or name == "plan":
-        answers.plan(crew, select, "release" if name == "plan" else name, options.get("since", ""))
-        return
-    if name in BAKING:
+    if name in (*STAGES, *DEPLOYING, *QUESTIONS):
+        _release(crew, name, select, dry=dry, options=options)
+    elif name in BAKING:
         _bake(crew, name, select, dry=dry, options=options)
-        return
-    if name == "parity" and dry:
-        answers.plan(crew, select, "image", "")
-        return
-    if name == "parity":
-        from goctl.release.parity import parity
-
-        parity(crew, select)
-        return
-    if name == "merge":
+    elif name == "parity":
+        _parity(crew, select, dry=dry)
+    elif name == "merge":
         from goctl.release.run import merge
 
         merge(crew, tuple(options["folder"] or ()))
-        return
-    if name == "affected":
-        answers.affected(crew, select, options["since"])
-        return
-    if name == "explain":
-        answers.explain(crew, select)
-        return
-    if name == "config":
-        answers.config(crew)
-        return
-    if name.startswith("cache."):
+    elif name.startswith("cache."):
         from goctl.release import cachework
 
         if name in ("cache.why", "cache.warm"):
             options["select"] = select
         cachework.run(crew, name, dry=dry, **options)
-        return
-    from goctl.release import chores
+    else:
+        from goctl.release import chores
 
-    chores.run(crew, name, dry=dry, **options)
+        chores.run(crew, name, dry=dry, **options)
+
+
+def _release(crew: Crew, name: str, select: tuple[str, ...], *, dry: bool, options: dict[str, Any]) -> None:
+    """What is made from the plan, and what can be asked of it."""
+    named = options.get("deploy") or options.get("to") or ""
+    if name == "deploy.run" or (named and name in (*STAGES, *DEPLOYING)):
+        from goctl.release.sites import aim
+
+        aim(crew, named)
+    if name in (*STAGES, *DEPLOYING) and not dry:
+        from goctl.release.run import release
+
+        release(crew, _request(name, select, options))
+        return
+    from goctl.release import answers
+
+    match name:
+        case "affected":
+            answers.affected(crew, select, options["since"])
+        case "explain":
+            answers.explain(crew, select)
+        case "config":
+            answers.config(crew)
+        case _:
+            task = DEPLOYING.get(name, "release" if name == "plan" else name)
+            answers.plan(crew, select, task, options.get("since", ""))
+
+
+def _parity(crew: Crew, select: tuple[str, ...], *, dry: bool) -> None:
+    if dry:
+        from goctl.release import answers
+
+        answers.plan(crew, select, "image", "")
+        return
+    from goctl.release.parity import parity
+
+    parity(crew, select)
+
+
+def _request(name: str, select: tuple[str, ...], options: Mapping[str, Any]) -> Request:
+    from goctl.release.run import Request
+
+    told = {key: options[key] for key in ("since", "shard", "force_conflicts", "prune") if key in options}
+    return Request(
+        task=DEPLOYING.get(name, name),
+        select=select,
+        deploy=options.get("deploy") or options.get("to") or "",
+        files=tuple(options.get("file") or ()),
+        **told,
+    )
 
 
 def _bake(crew: Crew, name: str, select: tuple[str, ...], *, dry: bool, options: dict[str, Any]) -> None:

@@ -11,12 +11,14 @@ reader can each show them in their own way. Secrets never enter either of them.
     ├── BuildError        6   the compiler or the linker refused
     ├── ImageError        7   a base, an asset or a layer
     │   ├── MovedError   12   a check found a base that is no longer what goctl.lock pins
-    │   └── ParityError  14   two engines made different things of one target
+    │   └── ParityError  16   two engines made different things of one target
     ├── RegistryError     8   a registry refused, or could not be reached
     ├── ExtensionError    9   an engine or a destination that cannot be used
     ├── StorageError     10   a disk that is full, read-only or not ours
     │   └── LevelError   10   a level of the cache that is down, slow, full, or refuses
     ├── BuilderError     13   Docker's command, a builder of buildx, or a build that it refused
+    ├── ClusterError     14   a cluster refused, or could not be reached
+    │   └── RolloutError 15   what was deployed does not run, and why
     └── Interrupted     130   Ctrl-C (143: SIGTERM)
 
 Exit code 2 is left alone: shells and argument parsers use it for themselves.
@@ -130,7 +132,7 @@ class MovedError(ImageError):
 class ParityError(ImageError):
     """`parity` found that two engines made different things of one target."""
 
-    exit_code = 14
+    exit_code = 16
 
 
 class RegistryError(GoctlError):
@@ -170,6 +172,26 @@ class StorageError(GoctlError):
 
 class LevelError(StorageError):
     """A level of the cache could not be asked or written. No release fails by it: the level is left alone from then on."""
+
+
+class ClusterError(GoctlError):
+    """A Kubernetes cluster said no, or nothing. `status` is the HTTP status (0: no answer), `reason` Kubernetes' own word;
+    `temporary` says that trying again later may help.
+    """
+
+    exit_code = 14
+
+    def __init__(self, message: str, *, status: int = 0, reason: str = "", temporary: bool = False, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.reason = reason
+        self.temporary = temporary
+
+
+class RolloutError(ClusterError):
+    """What was deployed does not run: it cannot be pulled, it crashes, it never gets ready."""
+
+    exit_code = 15
 
 
 class BuilderError(GoctlError):

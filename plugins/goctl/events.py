@@ -108,6 +108,22 @@ class BuiltArchive(Event, frozen=True, tag="built-archive"):
     cached: bool
 
 
+class Deployed(Event, frozen=True, tag="deployed"):
+    """What is in a cluster now: `outcome` is deployed, applied or unchanged, `release` its number there (0: none); `images`
+    are name@digest by target. The other numbers are those of objects."""
+
+    deployment: str
+    context: str
+    namespace: str
+    release: int
+    outcome: str
+    images: dict[str, str]
+    created: int
+    changed: int
+    unchanged: int
+    seconds: float
+
+
 class Failed(Event, frozen=True, tag="failed"):
     """The run ends in an error: its class, exit code, message, hint and, one each, its problems."""
 

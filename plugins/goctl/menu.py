@@ -17,7 +17,7 @@ class Kind(NamedTuple):
 
 
 #: What a group does when it is called by its own name.
-DEFAULT_TASKS = ("dockerfile.write",)
+DEFAULT_TASKS = ("dockerfile.write", "deploy.run")
 
 
 _SELECT = "what to do: project:target@platform with globs; may be repeated"
@@ -51,16 +51,30 @@ _SIMPLE = {
     "mod.outdated": "show which modules have a newer version, or are retracted or deprecated",
     "go.env": "show what of Go's environment matters here, and what it means",
     "base.update": "look base images up anew and note them in goctl.lock",
+    "tools.install": "fetch the kind command with `go install`, at the version goctl is tested with",
     "clean": "remove dist/ and what goctl remembers of this project",
 }
 _IMAGE = "HOST/REPOSITORY:TAG or @DIGEST, NAME/... below the url of [registries.NAME], oci-layout:DIR:REPOSITORY:TAG"
 _REPOSITORY = "HOST/REPOSITORY, or NAME/... below the url of [registries.NAME]"
+_CLUSTER = "one of them, by its name for kind (default: all)"
 _BUILDER = {"name": "the builder (default: buildkit.builder)", **_COMMON}
 _FOREIGN = {"force": "even where goctl did not make the builder"}
 _CHECK = "change nothing, and fail where something would change"
 _CHECKING = {
     "mod.tidy": "bring go.mod and go.sum in line with the code",
     "mod.vendor": "copy the modules into vendor/",
+}
+
+
+_TO = {"to": "its table: [deploy.NAME]; may be left out where there is one, or release.deploy names it"}
+_APPLYING = {
+    "force_conflicts": "take over fields that others have set",
+    "prune": "remove what was deployed before and is in the manifests no more",
+}
+_FILE = {"file": "manifests: a file, folder, pattern or - (default: those of its table); may be repeated"}
+_LOOK_AT_DEPLOYED = {
+    "deploy.status": "show what runs of a deployment, object by object",
+    "deploy.history": "show the releases of a deployment that its cluster knows of",
 }
 
 
@@ -75,6 +89,36 @@ KINDS = {
         name: Kind(words, _options(select=None, since="", shard="", jobs=0, offline=False, **_PLAIN), _STAGE, ("select",))
         for name, words in _STAGES.items()
     },
+    "release": Kind(
+        _STAGES["release"],
+        _options(select=None, since="", shard="", deploy="", jobs=0, offline=False, **_PLAIN),
+        {**_STAGE, "deploy": "deploy to [deploy.NAME] at the end (default: release.deploy)"},
+        ("select",),
+    ),
+    "deploy.run": Kind(
+        "release and deploy, and follow until it runs or is taken back",
+        _options(to="", select=None, force_conflicts=False, prune=False, jobs=0, **_PLAIN),
+        {**_TO, **_SELECTING, **_APPLYING, "jobs": _STAGE["jobs"]},
+        ("select",),
+    ),
+    "deploy.rollback": Kind(
+        "make an earlier release of a deployment run again",
+        _options(to="", release="", **_PLAIN),
+        {**_TO, "release": "its number (default: the last that ran before the newest)", **_COMMON},
+    ),
+    **{name: Kind(words, _options(to="", **_PLAIN), {**_TO, **_COMMON}) for name, words in _LOOK_AT_DEPLOYED.items()},
+    "apply": Kind(
+        "publish what manifests name, apply them, and wait for nothing",
+        _options(file=None, to="", select=None, force_conflicts=False, prune=False, jobs=0, **_PLAIN),
+        {**_FILE, **_TO, **_SELECTING, **_APPLYING, "jobs": _STAGE["jobs"]},
+        ("file", "select"),
+    ),
+    "resolve": Kind(
+        "publish what manifests name, and print them with digests in place",
+        _options(file=None, to="", select=None, jobs=0, **_PLAIN),
+        {**_FILE, **_TO, **_SELECTING, "jobs": _STAGE["jobs"]},
+        ("file", "select"),
+    ),
     **{name: Kind(words, _options(**_PLAIN), _COMMON) for name, words in _SIMPLE.items()},
     **{
         name: Kind(words, _options(check=False, **_PLAIN), {"check": _CHECK, **_COMMON}) for name, words in _CHECKING.items()
@@ -235,6 +279,24 @@ KINDS = {
         _options(reference=Parameter.empty, artifact_type="", **_PLAIN),
         {"reference": _IMAGE, "artifact_type": "only what is of this type", **_COMMON},
         positional=("reference",),
+    ),
+    "cluster.up": Kind(
+        "make the kind clusters that [deploy] declares, or bring them in line",
+        _options(cluster="", replace=False, kubeconfig="", **_PLAIN),
+        {
+            "cluster": _CLUSTER,
+            "replace": "make one anew that is not as it is declared; what runs in it is lost",
+            "kubeconfig": "a file to add the access to; its current context stays what it is",
+            **_COMMON,
+        },
+    ),
+    "cluster.down": Kind(
+        "remove the kind clusters that [deploy] declares", _options(cluster="", **_PLAIN), {"cluster": _CLUSTER, **_COMMON}
+    ),
+    "cluster.status": Kind(
+        "show the nodes of the declared kind clusters, and what differs",
+        _options(cluster="", **_PLAIN),
+        {"cluster": _CLUSTER, **_COMMON},
     ),
     "builder.create": Kind(
         "make the builder of buildx that [buildkit] declares",

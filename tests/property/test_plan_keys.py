@@ -15,6 +15,8 @@ from msgspec.structs import replace
 
 from goctl.config import model
 from goctl.config.cache import Cache, Level
+from goctl.config.cluster import Cluster
+from goctl.config.deploy import Deploy
 from goctl.config.model import ArchiveDefaults, Config, Image, Platforms, PlatformSettings, Registry, Target
 from goctl.plan import facts as looked_up
 from goctl.plan import keys
@@ -111,7 +113,8 @@ CONFIG: dict[type, dict[str, Change]] = {
         "publish": (model.Publish(tags=("{version}", "x")), NOTHING),
         "benchmark": (model.Benchmark(states=("nothing",), rounds=3), NOTHING),
         "metrics": (model.Metrics(textfile="x"), NOTHING),
-        "release": (model.Release(stages=("build",), dist="out"), NOTHING),
+        "release": (model.Release(stages=("build",), dist="out", deploy="x"), NOTHING),
+        "deploy": ({"x": Deploy(cluster=Cluster(context="x"))}, NOTHING),
         "cache": (
             Cache(levels=("disk",), mode="read", tables={"team": Level(url="file:x")}, go_actions=False),
             NOTHING,

@@ -153,6 +153,43 @@ def test_a_child_that_reads_no_input_breaks_nothing() -> None:
     assert process.run(python("pass"), input=b"x" * 3_000_000).code == 0
 
 
+def test_input_is_made_while_the_child_reads_it() -> None:
+    code = "import sys; print(len(sys.stdin.buffer.read(1)), flush=True); print(len(sys.stdin.buffer.read()))"
+    read = threading.Event()
+
+    def parts() -> Iterator[bytes]:
+        yield b"x" * 100_000
+        assert read.wait(30)
+        yield from (b"y" * 1_000_000 for _ in range(5))
+
+    done = process.run(python(code), input=parts(), on_stdout=lambda line: read.set())
+    assert done.text.split() == ["1", "5099999"]
+
+
+def test_input_that_cannot_be_made_ends_the_child_and_is_raised(tmp_path: Path) -> None:
+    code = f"import sys; sys.stdin.buffer.read(); open({str(tmp_path / 'end')!r}, 'w')"
+
+    def parts() -> Iterator[bytes]:
+        yield b"x"
+        raise BuildError("no more")
+
+    with pytest.raises(BuildError, match="no more"):
+        process.run(python(code), input=parts())
+    assert not (tmp_path / "end").exists()
+
+
+def test_input_is_not_made_for_a_child_that_ended() -> None:
+    made = []
+
+    def parts() -> Iterator[bytes]:
+        for number in range(1000):
+            made.append(number)
+            yield b"x" * 1_000_000
+
+    assert process.run(python("import sys; sys.stdin.buffer.read(1)"), input=parts()).code == 0
+    assert len(made) < 100
+
+
 def test_much_on_both_streams_at_once_neither_blocks_nor_mixes() -> None:
     code = (
         "import os\nfor n in range(400):\n os.write(1, b'o' * 9999 + b'\\n')\n os.write(2, b'e' * 9999 + b'\\n')\n"

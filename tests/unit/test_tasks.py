@@ -27,18 +27,16 @@ QUESTIONS = {"plan", "explain", "affected", "config", "doctor"}
 MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "vendor", "why", "outdated")}
 LOOKS = {"manifest.create", "manifest.inspect", "tags.list", "tags.delete", "referrer.attach", "referrer.list"}
 REGISTRY = {f"registry.{name}" for name in ("login", "logout", "copy", "retag")}
+DEPLOYED = {"deploy.status", "deploy.history", "deploy.rollback"}
+CLUSTERS = {f"cluster.{name}" for name in ("up", "down", "status")} | {"tools.install"}
+DEPLOYING = {"deploy.run", "apply", "resolve"}
 BUILDERS = {f"builder.{name}" for name in ("create", "inspect", "use", "remove", "prune", "usage")}
 ENGINE = BUILDERS | {"docker.mirrors"}
-CHORE_NAMES = (
-    MODULES
-    | LOOKS
-    | REGISTRY
-    | ENGINE
-    | {"generate", "go.env", "go.prune", "base.update", "base.status", "clean", "ci.nightly"}
-)
+OTHERS = {"generate", "go.env", "go.prune", "base.update", "base.status", "clean", "ci.nightly"}
+CHORE_NAMES = MODULES | LOOKS | REGISTRY | CLUSTERS | DEPLOYED | ENGINE | OTHERS
 BAKING = {"bake", "dockerfile.write", "dockerfile.check"}
 CACHE = {f"cache.{name}" for name in ("stats", "why", "prune", "warm", "export", "import", "invalidate")}
-ALL = STAGES | QUESTIONS | CHORE_NAMES | BAKING | CACHE | {"merge", "parity"}
+ALL = STAGES | QUESTIONS | CHORE_NAMES | BAKING | CACHE | DEPLOYING | {"merge", "parity"}
 #: How each is called with nothing but its name and what it must be given.
 _REGISTRY = ("--registry", "registry.example.com")
 GIVEN = {
@@ -122,6 +120,13 @@ def test_the_list_needs_no_file_and_imports_little(tmp_path: Path) -> None:
 
 _OPTIONS = {
     "stage": {"select", "since", "shard", "jobs", "offline"},
+    "release": {"select", "since", "shard", "jobs", "offline", "deploy"},
+    "deploy.run": {"to", "select", "jobs", "force-conflicts", "prune"},
+    "apply": {"file", "to", "select", "jobs", "force-conflicts", "prune"},
+    "resolve": {"file", "to", "select", "jobs"},
+    "deploy.status": {"to"},
+    "deploy.history": {"to"},
+    "deploy.rollback": {"to", "release"},
     "plan": {"select", "since"},
     "affected": {"select", "since"},
     "merge": {"folder"},
@@ -146,6 +151,9 @@ _OPTIONS = {
     "cache.export": {"file"},
     "cache.import": {"file"},
     "cache.invalidate": {"target", "key", "older", "toolchain"},
+    "cluster.up": {"cluster", "replace", "kubeconfig"},
+    "cluster.down": {"cluster"},
+    "cluster.status": {"cluster"},
     "bake": {"select", "format", "output", "check"},
     "dockerfile.write": {"select", "explain"},
     "dockerfile.check": {"file"},
@@ -168,7 +176,7 @@ def test_no_task_has_a_short_flag(name: str) -> None:
     assert all(len(word) > 1 for word in names)
     assert all(argument.help for argument in arguments)
     expected = {"json", "profile"}
-    expected |= _OPTIONS.get("stage" if name in STAGES else name, set())
+    expected |= _OPTIONS.get("stage" if name in STAGES - {"release"} else name, set())
     assert set(names) == expected
     assert not task.pre
     assert not task.post
@@ -182,6 +190,7 @@ def test_every_task_has_something_that_does_it() -> None:
     assert set(tasks._tasks(Path("x"))) == ALL
     assert set(commands.STAGES) == STAGES
     assert set(commands.QUESTIONS) | {"doctor"} == QUESTIONS
+    assert set(commands.DEPLOYING) == DEPLOYING
     assert set(CHORES) == CHORE_NAMES
     assert set(cachework.TASKS) == CACHE
     assert set(commands.BAKING) == BAKING

@@ -16,7 +16,7 @@ from goctl.buildkit.builders import builders
 from goctl.buildkit.docker import docker, lines_of, said
 from goctl.buildkit.nodes import Builder
 from goctl.errors import BuilderError, ExtensionError
-from goctl.oci.daemon import connect
+from goctl.oci.engine import connect
 
 #: Seconds for the engine's answer: somebody waits for it.
 PATIENCE: Final = 10
@@ -127,7 +127,7 @@ def look() -> Found:
 def ask_engine(*, has_command: bool = True) -> tuple[Engine | None, str]:
     """The engine, or None and why it does not answer."""
     try:
-        client = connect(PATIENCE)
+        client = connect("doctor", PATIENCE)
         try:
             return _engine(client.info()), ""
         finally:

@@ -179,7 +179,12 @@ def _word(kind: Any) -> str:
             else f"a list of {inner}s".replace(" or ", "s or ")
         )
     if origin is dict:
-        return "a table" if arguments[1] is Any else f"a table of {words(arguments[1])}s"
+        inner = "" if arguments[1] is Any else words(arguments[1])
+        return (
+            f"a table of {inner.replace('a table', 'tables', 1) if 'a table' in inner else inner + 's'}"
+            if inner
+            else "a table"
+        )
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return "a table"
     return {str: "text", int: "whole number", bool: "true or false"}.get(kind, str(kind))

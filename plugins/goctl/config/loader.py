@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
-from goctl.config import archives, benchmark, cache, checks, dockerfiles, members, names
+from goctl.config import archives, benchmark, cache, checks, cluster, deploy, dockerfiles, members, names
 from goctl.config.builders import check_builder
 from goctl.config.convert import EnoughProblems, Problems, known_fields, suggestion, table, tables
+from goctl.config.deploy import Deploy
 from goctl.config.discover import discover
 from goctl.config.layers import FIXED, INHERITED, Origin, Source, profiles_of
 from goctl.config.model import (
@@ -30,7 +31,7 @@ from goctl.config.read import read
 from goctl.errors import ConfigError, Location, Problem
 from goctl.values import Platform
 
-_SECTIONS = (*FIXED, "schema", "platforms", "cache", "targets", "registries", "engines", "profiles")
+_SECTIONS = (*FIXED, "schema", "platforms", "cache", "targets", "registries", "deploy", "engines", "profiles")
 
 MOST_PROFILES = 50
 _MORE = Problem("there may be more problems: the search ended here", hint="mend these first")
@@ -191,6 +192,7 @@ def _convert(tree: dict[str, Any], root: Path, source: Source, problems: Problem
     parts["cache"] = cache.convert(tree.get("cache", {}), problems)
     parts["targets"] = _targets(tree, problems)
     parts["registries"] = tables(Registry, tree.get("registries", {}), ("registries",), problems)
+    parts["deploy"] = tables(Deploy, tree.get("deploy", {}), ("deploy",), problems)
     parts["engines"] = _plain_tables(tree.get("engines", {}), ("engines",), problems)
     parts["profiles"] = {name: value for name, value in profiles_of(source.raw).items() if isinstance(value, dict)}
     config = Config(**{name: value for name, value in parts.items() if value is not None})
@@ -199,6 +201,9 @@ def _convert(tree: dict[str, Any], root: Path, source: Source, problems: Problem
     checks.check(config, root, problems, source.file.parent)
     archives.check(config, problems)
     cache.check(config.cache, problems)
+    cluster.check({name: one.cluster for name, one in config.deploy.items()}, root, problems)
+    urls = {name: one.url for name, one in config.registries.items()}
+    deploy.check(config.deploy, config.release.deploy, urls, root, problems)
     dockerfiles.check(config, root, problems)
     check_builder(config.buildkit, problems)
     benchmark.check(config.benchmark, config.metrics, problems)

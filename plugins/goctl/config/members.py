@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 #: What a member has from the workspace's file unless its own says otherwise. Targets, names and versions are its own.
-INHERITED = ("go", "platforms", "image", "archive", "registries", "publish", "release", "buildkit", "cache", "engines")
+INHERITED = (
+    *("go", "platforms", "image", "archive", "registries", "publish", "release"),
+    *("buildkit", "cache", "deploy", "engines"),
+)
 #: Settings in these tables that are a project's own all the same.
 OWN = {"go": ("directory", "generate"), "release": ("dist",)}
 _LAYOUT = re.compile(r"(oci-layout|oci-archive|docker-archive):(.*)\Z", re.DOTALL)
@@ -228,15 +231,17 @@ class Anchor:
         ):
             if name in tree:
                 tree[name] = _over(tree[name], change)
-        for name, change in (
+        tables: tuple[tuple[str, dict[str, Callable[[Any], Any]]], ...] = (
             ("platforms", {"base": self._layout}),
             (
                 "registries",
                 {"url": self._layout, "ca": self._path, "client-certificate": self._path, "client-key": self._path},
             ),
             ("cache", {"url": self._version}),
+            ("deploy", {"cluster": self._cluster, "manifests": _each(self._path)}),
             ("targets", {"packages": _each(package), "image": self._image, "archive": self._archive}),
-        ):
+        )
+        for name, change in tables:
             if isinstance(tree.get(name), Mapping):
                 tree[name] = {key: _over(value, change) for key, value in tree[name].items()}
         return tree
@@ -276,6 +281,12 @@ class Anchor:
                 dockerfile["secrets"] = {name: self._version(text) for name, text in dockerfile["secrets"].items()}
             made = {**made, "dockerfile": dockerfile}
         return made
+
+    def _cluster(self, cluster: Any) -> Any:
+        return _over(cluster, {"mounts": self._mounts})
+
+    def _mounts(self, mounts: Any) -> Any:
+        return {self._path(source): target for source, target in mounts.items()} if isinstance(mounts, Mapping) else mounts
 
     def _archive(self, archive: Any) -> Any:
         return _over(archive, {"files": _each(self._path)})

@@ -15,14 +15,15 @@ from goctl.config.benchmark import Benchmark, Metrics
 from goctl.config.buildkit_tables import BuildKit as BuildKit
 from goctl.config.buildkit_tables import BuildNode as BuildNode
 from goctl.config.cache import Cache as Cache
+from goctl.config.deploy import Deploy
 from goctl.config.fields import Map, Strings, Table, Text, doc
 from goctl.config.images import Compression as Compression
 from goctl.config.images import Dockerfile as Dockerfile
 from goctl.config.images import Image as Image
 from goctl.config.images import ImageDefaults as ImageDefaults
 
-Stage = Literal["mod", "generate", "build", "image", "archive", "bake", "push"]
-STAGES: tuple[Stage, ...] = ("mod", "generate", "build", "image", "archive", "bake", "push")
+Stage = Literal["mod", "generate", "build", "image", "archive", "bake", "push", "deploy"]
+STAGES: tuple[Stage, ...] = ("mod", "generate", "build", "image", "archive", "bake", "push", "deploy")
 
 
 class Project(Table, frozen=True):
@@ -294,6 +295,13 @@ class Release(Table, frozen=True):
 
     stages: Annotated[tuple[Stage, ...], doc("The stages it runs; they always run in this order.")] = STAGES
     dist: Annotated[Text, doc("Where programs are left, by target and platform, and archives.")] = "dist"
+    deploy: Annotated[
+        Text,
+        doc(
+            "The `[deploy]` table, by its name, that the stage `deploy` deploys to. Without one, nothing is.",
+            examples=["local"],
+        ),
+    ] = ""
 
 
 class Config(Table, frozen=True):
@@ -314,5 +322,6 @@ class Config(Table, frozen=True):
     cache: Cache = Cache()
     benchmark: Benchmark = Benchmark()
     metrics: Metrics = Metrics()
+    deploy: dict[str, Deploy] = {}
     engines: Annotated[dict[str, dict[str, Any]], doc("Settings of engines that installed packages bring.")] = {}
     profiles: Annotated[dict[str, dict[str, Any]], doc("Settings that replace others when `--profile NAME` is given.")] = {}

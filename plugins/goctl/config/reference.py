@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 
 from goctl.config.cache import Cache, Level
+from goctl.config.cluster import Cluster, LocalRegistry
 from goctl.config.convert import known_fields, words
+from goctl.config.deploy import Deploy
 from goctl.config.model import (
     BuildNode,
     Config,
@@ -57,6 +59,9 @@ def reference() -> str:
     parts.append(_section("[[buildkit.nodes]]", BuildNode))
     parts.append(_section("[registries.NAME]", Registry))
     parts.append(_section("[registries.NAME.credentials]", Login))
+    parts.append(_section("[deploy.NAME]", Deploy))
+    parts.append(_section("[deploy.NAME.cluster]", Cluster))
+    parts.append(_section("[deploy.NAME.cluster.registry]", LocalRegistry))
     parts.append(_tail())
     return "\n".join(parts)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import platform as machine
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -59,9 +59,20 @@ def stream(named: Sequence[Named], open_blob: Open, *, docker: bool) -> Iterator
 
     Raises StorageError for content that is not what it should be.
     """
-    for name, content in _documents(named, docker=docker):
+    yield from archive(_documents(named, docker=docker), blobs_of(named), open_blob)
+
+
+def layout_of(entries: Sequence[Mapping[str, Any]], blobs: Iterable[Descriptor], open_blob: Open) -> Iterator[bytes]:
+    """An image layout in a tar archive with these entries in its index, and these blobs alone."""
+    index = to_json({"schemaVersion": 2, "mediaType": manifests.INDEX, "manifests": list(entries)})
+    return archive([("oci-layout", LAYOUT), ("index.json", index)], blobs, open_blob)
+
+
+def archive(documents: Iterable[tuple[str, bytes]], blobs: Iterable[Descriptor], open_blob: Open) -> Iterator[bytes]:
+    """Documents by name, and blobs where a layout has them. Raises StorageError for a blob that is not what it should be."""
+    for name, content in documents:
         yield header(Entry(name=name, source=b"", mode=_MODE), len(content)) + content + padding(len(content))
-    for blob in blobs_of(named):
+    for blob in blobs:
         yield header(Entry(name=path_of(blob), source=b"", mode=_MODE), blob.size)
         yield from _content(blob, open_blob)
         yield padding(blob.size)

@@ -6,7 +6,6 @@ The engine takes one platform: its own, where the release has it. What is sent i
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
@@ -15,12 +14,10 @@ import msgspec
 
 from goctl.config.model import Registry
 from goctl.contracts import Host, Image, Index, Progress
-from goctl.errors import ConfigError, ExtensionError, GoctlError, RegistryError
+from goctl.errors import ConfigError, RegistryError
 from goctl.oci.bundle import Named, blobs_of, choose, stream
+from goctl.oci.engine import asking, connect, is_missing
 from goctl.values import Descriptor, Digest, Platform, is_repository
-
-#: Seconds for an answer: an engine that unpacks a large image says nothing meanwhile.
-_TIMEOUT = 600
 
 
 class DaemonOptions(msgspec.Struct, frozen=True, rename="kebab"):
@@ -76,7 +73,7 @@ class DaemonDestination:
                 progress(min(sent, total), total)
                 yield data
 
-        with self._asking("load an image"):
+        with asking("load an image"):
             for line in self._engine().load_image(body()):
                 if "error" in line:
                     raise RegistryError(f"Docker's engine refused an image of {repository}: {line['error']}")
@@ -87,7 +84,7 @@ class DaemonDestination:
     def tag(self, repository: str, index: Index, tags: Iterable[str]) -> None:
         found = self._held(self._choose(index))
         for tag in tags:
-            with self._asking("name an image"):
+            with asking("name an image"):
                 self._engine().tag(found, f"{self._prefix}{repository}", tag, force=True)
 
     def _choose(self, index: Index) -> Image:
@@ -98,13 +95,13 @@ class DaemonDestination:
         return next((name for name in _ids(image) if self._id(name)), "")
 
     def _id(self, name: str) -> str:
-        with self._asking("look up an image"):
+        with asking("look up an image"):
             engine = self._engine()
-            from docker.errors import NotFound
-
             try:
                 return str(engine.inspect_image(name)["Id"])
-            except NotFound:
+            except Exception as error:
+                if not is_missing(error):
+                    raise
                 return ""
 
     @contextlib.contextmanager
@@ -115,7 +112,7 @@ class DaemonDestination:
     def _platform(self) -> Platform:
         with self._guard:
             if self._own is None:
-                with self._asking("tell its version"):
+                with asking("tell its version"):
                     told = self._engine().version()
                 self._own = Platform.parse(f"{told['Os']}/{told['Arch']}")
             return self._own
@@ -123,66 +120,10 @@ class DaemonDestination:
     def _engine(self) -> Any:
         with self._guard:
             if self._client is None:
-                self._client = connect(_TIMEOUT)
+                self._client = connect("docker-daemon:")
             return self._client
-
-    @contextlib.contextmanager
-    def _asking(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except GoctlError:
-            raise
-        except Exception as error:
-            if not _is_dockers(error):
-                raise
-            said = str(getattr(error, "explanation", None) or _cause(error))
-            raise RegistryError(
-                f"Docker's engine could not {doing}: {said}", hint="check that it runs: `docker version`"
-            ) from None
-
-
-def connect(timeout: int) -> Any:
-    """A client of the engine that DOCKER_HOST, a context or the default leads to.
-
-    Raises ExtensionError without the package docker, and whatever that raises where the engine does not answer.
-    """
-    try:
-        from docker import APIClient
-        from docker.utils import kwargs_from_env
-    except ImportError:
-        raise ExtensionError("docker-daemon: needs the package docker", hint="pip install goctl-release[docker]") from None
-    where = kwargs_from_env()
-    if "base_url" not in where and (context := _context()):
-        where["base_url"] = context
-    return APIClient(version="auto", timeout=timeout, **where)
 
 
 def _ids(image: Image) -> tuple[str, str]:
     """Docker's own store names images by their config, containerd's by their manifest."""
     return str(image.config.digest), str(image.manifest.digest)
-
-
-def _context() -> str:
-    """Where the chosen context of the docker command leads, as Docker Desktop and others set it."""
-    from docker.context import ContextAPI
-
-    if os.environ.get("DOCKER_HOST"):
-        return ""
-    try:
-        context = ContextAPI.get_current_context()
-    except Exception:  # noqa: BLE001 - a context that cannot be read is the default's affair
-        return ""
-    return str(context.Host or "") if context is not None and context.name != "default" else ""
-
-
-def _is_dockers(error: Exception) -> bool:
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-
-    return isinstance(error, DockerException | RequestException)
-
-
-def _cause(error: BaseException) -> str:
-    while (below := error.__cause__ or error.__context__) is not None:
-        error = below
-    return str(getattr(error, "strerror", None) or error)

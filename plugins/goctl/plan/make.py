@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from goctl.config.deploy import context_of
 from goctl.config.model import ArchiveDefaults, Config, Image, Target
 from goctl.errors import ConfigError
 from goctl.plan import keys
@@ -19,7 +20,7 @@ from goctl.plan.archives import archive_step, checksums_steps
 from goctl.plan.baking import compiles_inside
 from goctl.plan.facts import Facts, ListingKey, Main, Toolchain
 from goctl.plan.images import image_step, index_step
-from goctl.plan.model import AnyStep, ArchiveStep, CompileStep, Plan, PushStep, Skipped
+from goctl.plan.model import AnyStep, ArchiveStep, CompileStep, DeployStep, Plan, PushStep, Skipped
 from goctl.plan.naming import Names
 from goctl.plan.systems import file_name, no_image
 from goctl.values import Digest, Platform
@@ -51,10 +52,30 @@ def make(config: Config, facts: Facts, chosen: Mapping[str, tuple[Platform, ...]
             *builder.archives,
             *checksums_steps(config, facts, builder.archives),
             *builder.pushes,
+            *_deploy_steps(config, builder.pushes),
         ),
         skipped=tuple(builder.skipped),
         unknown=tuple(unknown),
     )
+
+
+def _deploy_steps(config: Config, pushes: Sequence[AnyStep]) -> list[DeployStep]:
+    """The deployment that `release.deploy` names, after every push."""
+    name = config.release.deploy
+    if name not in config.deploy or not pushes:
+        return []
+    deploy = config.deploy[name]
+    return [
+        DeployStep(
+            id=f"deploy:{name}",
+            title=f"deploy {name} to {context_of(deploy.cluster)}",
+            needs=tuple(step.id for step in pushes),
+            deployment=name,
+            cluster=context_of(deploy.cluster),
+            namespace=deploy.namespace,
+            manifests=deploy.manifests,
+        )
+    ]
 
 
 def listing_key(config: Config, target: Target, platform: Platform) -> ListingKey:

@@ -192,6 +192,27 @@ class PushStep(Step, frozen=True, tag="push", kw_only=True):
         return None
 
 
+class DeployStep(Step, frozen=True, tag="deploy", kw_only=True):
+    """All that was pushed, brought to run in a cluster: `deployment` is the name of its `[deploy]` table, `cluster` the
+    kubeconfig's name for where it goes, `manifests` are sources below goctl.toml's folder (none: they are made).
+
+    A deployment has no key: every object is looked up in the cluster.
+    """
+
+    target: str = ""
+    deployment: str
+    cluster: str
+    namespace: str
+    manifests: tuple[str, ...] = ()
+
+    @property
+    def stage(self) -> str:
+        return "deploy"
+
+    def key(self, inputs: Mapping[str, Digest]) -> Digest | None:
+        return None
+
+
 class ArchiveStep(Step, frozen=True, tag="archive", kw_only=True):
     """One target's archive for one platform: its programs, and files of the project.
 
@@ -245,7 +266,7 @@ class ChecksumsStep(Step, frozen=True, tag="checksums", kw_only=True):
         return None
 
 
-AnyStep = CompileStep | ImageStep | IndexStep | ArchiveStep | ChecksumsStep | PushStep
+AnyStep = CompileStep | ImageStep | IndexStep | ArchiveStep | ChecksumsStep | PushStep | DeployStep
 
 
 class Skipped(msgspec.Struct, frozen=True, rename="kebab"):

@@ -9,7 +9,17 @@ import msgspec
 
 from goctl.config.model import STAGES
 from goctl.events import Document, StageStarted, Table
-from goctl.plan.model import AnyStep, ArchiveStep, ChecksumsStep, CompileStep, ImageStep, IndexStep, Plan, PushStep
+from goctl.plan.model import (
+    AnyStep,
+    ArchiveStep,
+    ChecksumsStep,
+    CompileStep,
+    DeployStep,
+    ImageStep,
+    IndexStep,
+    Plan,
+    PushStep,
+)
 from goctl.plan.why import differences
 from goctl.release import run
 from goctl.release.known import Known
@@ -106,6 +116,8 @@ def _recall(known: Known, step: AnyStep, key: Digest | None, digests: Mapping[st
 
 
 def _state(step: AnyStep, key: Digest | None, is_known: bool) -> tuple[str, str]:
+    if isinstance(step, DeployStep):
+        return "to check", "the cluster is asked for every object"
     if isinstance(step, PushStep):
         return "to check", "the registry is asked whether its tags name this already"
     if is_known:
@@ -160,6 +172,8 @@ def _inputs(step: AnyStep) -> list[tuple[str, str]]:
             return [("file", step.path), ("archives", ", ".join((*step.names, *step.others)))]
         case PushStep():
             return [("repository", step.repository), ("tags", ", ".join(step.tags))]
+        case DeployStep():
+            return [("namespace", step.namespace or "the context's"), ("manifests", ", ".join(step.manifests) or "made")]
 
 
 def explain(crew: Crew, selections: Sequence[str]) -> None:

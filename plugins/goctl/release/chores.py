@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from goctl.config.members import FILE_NAME
 from goctl.errors import (
     BuilderError,
+    ClusterError,
     ConfigError,
     GoctlError,
     ImageError,
@@ -24,7 +25,7 @@ from goctl.golang import command, moduleinfo, moduleinit, modules, tidying
 from goctl.plan.images import base_reference, wants_image
 from goctl.plan.select import platforms_of
 from goctl.plan.systems import SCRATCH
-from goctl.release import builders, compiled, copies, dockers, logins, looks, nightly
+from goctl.release import builders, clusters, compiled, copies, dockers, logins, looks, nightly, rollouts
 from goctl.release.walk import joined
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def run(crew: Crew, name: str, /, *, dry: bool, **options: Any) -> None:
             session.emit(StageStarted(name, f"{session.config.project.name}: {name}"))
         try:
             chore(session, dry=dry, **options)
-        except (BuilderError, ConfigError, ModuleError, ImageError, RegistryError) as error:
+        except (BuilderError, ClusterError, ConfigError, ModuleError, ImageError, RegistryError) as error:
             errors.append(error)
     if errors:
         raise errors[0] if len(errors) == 1 else joined(errors)
@@ -186,9 +187,16 @@ def _about(crew: Crew, name: str) -> list[Session]:
     sessions = crew.files
     if name == "generate":
         return [session for session in sessions if session.config.go.generate] or sessions[:1]
-    if name.startswith(("registry.", "ci.")) or name in (*looks.LOOKS, *builders.BUILDERS, "docker.mirrors", "go.prune"):
+    if name.startswith("cluster."):
+        # A workspace's clusters are its members' too.
+        by_clusters = {clusters.declared_names(session): session for session in reversed(sessions)}
+        return [session for names, session in by_clusters.items() if names] or sessions[:1]
+    plain = (*looks.LOOKS, *builders.BUILDERS, "docker.mirrors", "go.prune")
+    if name.startswith(("registry.", "ci.", "tools.")) or name in plain:
         # They are about registries, builders, this machine or the checkout, whoever uses them.
         return sessions[:1]
+    if name in rollouts.ROLLOUTS:
+        return [session for session in sessions if session.config.deploy] or sessions[:1]
     if name == "mod.init":
         lacking = [session for session in sessions if not (session.module / "go.mod").exists()]
         sessions = lacking or sessions[:1]
@@ -220,7 +228,12 @@ CHORES: dict[str, Callable[..., None]] = {
     "base.status": base_status,
     "clean": clean,
     "ci.nightly": nightly.nightly,
+    "cluster.up": clusters.up,
+    "cluster.down": clusters.down,
+    "cluster.status": clusters.status,
+    "tools.install": clusters.install,
     **builders.BUILDERS,
     "docker.mirrors": dockers.mirrors,
     **looks.LOOKS,
+    **rollouts.ROLLOUTS,
 }

@@ -101,8 +101,14 @@ def _project(session: Session) -> tuple[list[Check], int]:
         Check("goctl.toml", "ok", f"{len(session.config.targets)} targets, {len(session.config.registries)} registries")
     ]
     code = 0
-    looks = (("go", _go), ("modules", _modules), ("base images", _bases), ("registries", _registries), ("cache", _cache))
-    for name, look in looks:
+    for name, look in (
+        ("go", _go),
+        ("modules", _modules),
+        ("base images", _bases),
+        ("registries", _registries),
+        ("cache", _cache),
+        ("clusters", _clusters),
+    ):
         try:
             checks += look(session)
         except GoctlError as error:
@@ -173,3 +179,10 @@ def _cache(session: Session) -> Iterator[Check]:
         yield Check("cache identity", "warning", "; ".join(wrong), advice)
     else:
         yield Check("cache identity", "ok", "that of whoever wrote to the levels last")
+
+
+def _clusters(session: Session) -> Iterator[Check]:
+    if session.config.deploy:
+        from goctl.release.clusters import checks
+
+        yield from checks(session)

@@ -57,8 +57,9 @@ class Publisher:
             if push.target == step.target:
                 self._early.append(self._pool.submit(self._send, push, image))
 
-    def finish(self, results: Results, again: Callable[[list[ImageStep]], Results]) -> None:
-        """Sees to it that every registry holds every index under its tags. Raises after all that could be sent was.
+    def finish(self, results: Results, again: Callable[[list[ImageStep]], Results]) -> list[Push]:
+        """Sees to it that every registry holds every index under its tags; those that do. Raises after all that could be
+        sent was.
 
         `again` makes images anew whose content is no longer on this machine.
         """
@@ -82,6 +83,7 @@ class Publisher:
                 self._tell(push, results)
         outcome.tell(self._session, pushes)
         outcome.judge(pushes)
+        return [push for push in pushes if push.named]
 
     def sent(self) -> None:
         """Waits for what was begun. Raises what it failed with, once all of it has ended."""

@@ -28,6 +28,7 @@ from goctl.release.walk import Hooks, Walk
 
 if TYPE_CHECKING:
     from goctl.release.crew import Crew
+    from goctl.release.deploys import Deploys
 
 #: What a stage, asked for alone, runs before itself.
 DEPENDS = {
@@ -38,7 +39,10 @@ DEPENDS = {
     "archive": ("mod", "generate", "build", "archive"),
     "bake": ("mod", "generate", "bake"),
     "push": ("mod", "generate", "build", "image", "push"),
+    "deploy": ("mod", "generate", "build", "image", "push", "deploy"),
 }
+#: Tasks that take the stages of another: manifests need the digests of what is published.
+_AS = {"apply": "deploy", "resolve": "push"}
 
 #: Stages by project.
 Stages = Mapping[str, tuple[str, ...]]
@@ -49,12 +53,18 @@ WALKED = frozenset({"build", "image", "archive", "push"})
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for: the task's name (a stage, or `release` for those that each project names), the selections, and
     with `since` only what is made differently from how that commit made it; `shard` is a part of the whole, like `1/4`.
+    `deploy` is the `[deploy]` table that is meant, `files` are manifests in place of its own; conflicts are taken over, and
+    what is no part of a release any more is removed, only where that is asked for.
     """
 
     task: str
     select: tuple[str, ...] = ()
     since: str = ""
     shard: str = ""
+    deploy: str = ""
+    files: tuple[str, ...] = ()
+    force_conflicts: bool = False
+    prune: bool = False
 
 
 def stages_for(stages: Sequence[str]) -> tuple[str, ...]:
@@ -66,7 +76,7 @@ def stages_for(stages: Sequence[str]) -> tuple[str, ...]:
 def stages_of(crew: Crew, task: str) -> Stages:
     """The stages of a task, by project."""
     return {
-        project: stages_for(config.release.stages if task == "release" else (task,))
+        project: stages_for(config.release.stages if task == "release" else (_AS.get(task, task),))
         for project, config in crew.configs.items()
     }
 
@@ -149,7 +159,8 @@ def release(crew: Crew, request: Request) -> None:
     started = time.perf_counter()
     stages = stages_of(crew, request.task)
     shard = Shard.parse(request.shard) if request.shard else None
-    everything = choose(crew, request.select)
+    deploys = _deploys(crew, request, stages)
+    everything = choose(crew, deploys.targets if deploys is not None else request.select)
     check_archives(crew, everything, request.task)
     refuse_networks(crew, {project: own for project, own in everything.items() if "push" in stages[project]})
     counter = _Counter(crew.first.emit)
@@ -173,8 +184,10 @@ def release(crew: Crew, request: Request) -> None:
                 plans = _plans(crew, planned)
                 made = asked_for(crew, _joined(crew, plans), stages)
                 counter(RunStarted(request.task, made.project, len(made.steps)))
-                _walk(crew, made, planned)
+                _walk(crew, made, planned, deploys)
                 _bake(crew, plans, stages)
+            if deploys is not None:
+                deploys.carry_out(wave)
         if counter.done:
             crew.first.prune()
 
@@ -201,14 +214,27 @@ def _edited(crew: Crew, chosen: Mapping[str, Chosen]) -> list[str]:
     return [path for unit in units for path in changed_since_listing(unit)]
 
 
-def _walk(crew: Crew, made: Plan, chosen: Mapping[str, Chosen]) -> None:
+def _deploys(crew: Crew, request: Request, stages: Stages) -> Deploys | None:
+    """What is deployed at the end, checked before anything is built; None where nothing is."""
+    deploying = [project for project, own in stages.items() if "deploy" in own or request.task == "resolve"]
+    named = [project for project in deploying if crew.configs[project].release.deploy]
+    if not deploying or request.shard or (request.task == "release" and not request.deploy and not named):
+        return None
+    from goctl.release.deploys import Deploys
+
+    return Deploys(crew, request, deploying)
+
+
+def _walk(crew: Crew, made: Plan, chosen: Mapping[str, Chosen], deploys: Deploys | None = None) -> None:
     publisher = Publisher(crew, made) if any(made.of("push")) else None
     hooks = Hooks(lambda: _edited(crew, chosen), publisher.begin if publisher is not None else _kept)
     walk = Walk(crew, made, hooks)
     try:
         results = walk.run()
         if publisher is not None:
-            publisher.finish(results, walk.again)
+            pushes = publisher.finish(results, walk.again)
+            if deploys is not None:
+                deploys.add(made, pushes)
     finally:
         if publisher is not None:
             publisher.close()

@@ -17,7 +17,17 @@ import msgspec
 from goctl.contracts import Archive, Artifact, Binary, Engine, Image, Index, Outcome
 from goctl.errors import BuildError, ExtensionError, GoctlError
 from goctl.events import StepStarted
-from goctl.plan.model import AnyStep, ArchiveStep, ChecksumsStep, CompileStep, ImageStep, IndexStep, Plan, PushStep
+from goctl.plan.model import (
+    AnyStep,
+    ArchiveStep,
+    ChecksumsStep,
+    CompileStep,
+    DeployStep,
+    ImageStep,
+    IndexStep,
+    Plan,
+    PushStep,
+)
 from goctl.release import afar
 from goctl.release.costs import Meter, Spent
 from goctl.release.flights import Flights
@@ -78,7 +88,7 @@ class Walk:
 
     def run(self) -> Results:
         """Walks the steps that make something. Raises when every step that could end has ended."""
-        steps = [step for step in self._steps.values() if not isinstance(step, PushStep)]
+        steps = [step for step in self._steps.values() if not isinstance(step, PushStep | DeployStep)]
         with ThreadPoolExecutor(8, "compile") as compilers, ThreadPoolExecutor(ASSEMBLERS, "assemble") as self._assemblers:
             try:
                 for step in steps:

@@ -18,8 +18,21 @@ class Reporter(Protocol):
     def close(self) -> None: ...
 
 
-def reporter(*, json: bool = False, out: TextIO | None = None, environment: Mapping[str, str] = os.environ) -> Reporter:
-    """The listener that fits where the output goes: JSON lines on request, live progress on a terminal, else plain lines."""
+def reporter(
+    *,
+    json: bool = False,
+    out: TextIO | None = None,
+    aside: bool = False,
+    environment: Mapping[str, str] = os.environ,
+) -> Reporter:
+    """The listener that fits where the output goes: JSON lines on request, live progress on a terminal, else plain lines.
+
+    With `aside` all goes to stderr but for documents, which others read from stdout.
+    """
+    if aside and not json:
+        from goctl.report.aside import Aside
+
+        return Aside(reporter(out=sys.stderr, environment=environment), out or sys.stdout)
     out = out or sys.stdout
     if json:
         from goctl.report.jsonlines import JsonLines

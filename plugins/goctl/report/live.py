@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from goctl.events import (
     BuiltArchive,
     BuiltBinary,
+    Deployed,
     Event,
     Failed,
     Notice,
@@ -73,6 +74,8 @@ class Live:
             case Notice():
                 for line in words.notice_lines(event):
                     self._print(line, "yellow" if event.level == "warning" else "")
+            case Deployed():
+                self._print(words.deployed_line(event), "bold")
             case Failed():
                 self.close()
                 for line in words.failure_lines(event):

@@ -8,6 +8,7 @@ from typing import TextIO
 from goctl.events import (
     BuiltArchive,
     BuiltBinary,
+    Deployed,
     Document,
     Event,
     Failed,
@@ -57,6 +58,8 @@ class Plain:
                 return words.notice_lines(event)
             case StageStarted() if event.title:
                 return [event.title]
+            case Deployed():
+                return [words.deployed_line(event)]
             case Failed():
                 return words.failure_lines(event)
             case Table():

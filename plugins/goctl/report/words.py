@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from goctl.events import BuiltArchive, BuiltBinary, Failed, Notice, ReleasedImage, RunFinished, StepFinished
+from goctl.events import BuiltArchive, BuiltBinary, Deployed, Failed, Notice, ReleasedImage, RunFinished, StepFinished
 from goctl.values import ByteSize, Duration
 
 #: What steers a terminal, or turns around the order that text is read in: sequences and control characters, 8-bit ones and
@@ -42,6 +42,17 @@ def step_line(event: StepFinished) -> str:
 def notice_lines(event: Notice) -> list[str]:
     prefix = "warning: " if event.level == "warning" else ""
     return [prefix + event.message, *([f"  {event.hint}"] if event.hint else [])]
+
+
+def deployed_line(event: Deployed) -> str:
+    what = f"release {event.release}" if event.release else "all"
+    where = f"{event.deployment}: {what} in {event.context}/{event.namespace}"
+    if event.outcome == "unchanged":
+        return f"{where} is as it should be: {event.unchanged} objects looked up, {Duration(event.seconds)}"
+    counts = {"created": event.created, "changed": event.changed, "as they were": event.unchanged}
+    told = ", ".join(f"{count} {words}" for words, count in counts.items() if count)
+    verb = "is applied" if event.outcome == "applied" else "runs"
+    return f"{where} {verb}, {told}, {Duration(event.seconds)}"
 
 
 def failure_lines(event: Failed) -> list[str]:

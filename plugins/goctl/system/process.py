@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -118,7 +118,7 @@ def run(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
-    input: bytes | None = None,
+    input: bytes | Iterable[bytes] | None = None,
     timeout: float | None = None,
     on_stdout: OnLine | None = None,
     on_stderr: OnLine | None = None,
@@ -127,20 +127,21 @@ def run(
 ) -> Completed:
     """Runs a child to its end.
 
-    `on_stdout` and `on_stderr` are called with each line as it comes, in a thread of their own; `take_stdout` is handed the
-    lines as bytes in place of keeping them. With `error`, an exit code other than 0 raises it with the last lines of stderr.
-    What a listener raises ends the child and is raised here. Raises Interrupted when the run is ended meanwhile.
+    `input` is what it reads: bytes, or parts that are made while it reads them. `on_stdout` and `on_stderr` are called with
+    each line as it comes, in a thread of their own; `take_stdout` is handed the lines as bytes in place of keeping them.
+    With `error`, an exit code other than 0 raises it with the last lines of stderr. What a listener or the input raises ends
+    the child and is raised here. Raises Interrupted when the run is ended meanwhile.
     """
     child = children.start(args, cwd=cwd, env=env, stdin=subprocess.DEVNULL if input is None else subprocess.PIPE)
     kept: list[bytes] = []
     tail = _Tail()
     out = _Reader(child, child.stdout, take_stdout or kept.append, on_stdout)
     err = _Reader(child, child.stderr, tail.append, on_stderr, LONGEST_LINE)
+    feeder = _Feeder(child, (input,) if isinstance(input, bytes) else input or ())
     try:
         out.start()
         err.start()
-        if input is not None:
-            threading.Thread(target=_feed, args=(child, input), daemon=True).start()
+        feeder.start()
         child.wait(timeout)
     except subprocess.TimeoutExpired:
         end_one(child)
@@ -150,7 +151,7 @@ def run(
         raise
     finally:
         _leave(child, (out, err))
-    for raised in (out.raised, err.raised):
+    for raised in (feeder.raised, out.raised, err.raised):
         if raised is not None:
             raise raised
     if children.ended.is_set():
@@ -206,11 +207,37 @@ class _Reader(threading.Thread):
                     self._on_line(line.decode("utf-8", "replace").rstrip("\r\n"))
 
 
-def _feed(child: subprocess.Popen[bytes], input: bytes) -> None:
-    # A child that ends without reading breaks the pipe: its exit code says what that means.
-    if child.stdin is not None:
-        with contextlib.suppress(OSError), child.stdin as pipe:
-            pipe.write(input)
+class _Feeder(threading.Thread):
+    """Writes what a child reads. What the parts raise ends the child, which never sees the end of a half-made input."""
+
+    def __init__(self, child: subprocess.Popen[bytes], parts: Iterable[bytes]) -> None:
+        super().__init__(daemon=True)
+        self.raised: BaseException | None = None
+        self._child = child
+        self._parts = parts
+
+    def run(self) -> None:
+        pipe = self._child.stdin
+        if pipe is None:
+            return
+        try:
+            for part in self._parts:
+                if not _written(pipe, part):
+                    break
+        except BaseException as error:  # noqa: BLE001 - raised again where the child is waited for
+            self.raised = error
+            end_one(self._child)
+        with contextlib.suppress(OSError):
+            pipe.close()
+
+
+def _written(pipe: IO[bytes], part: bytes) -> bool:
+    """Whether the child took a part. One that ends without reading breaks the pipe: its exit code says what that means."""
+    try:
+        pipe.write(part)
+    except OSError:
+        return False
+    return True
 
 
 def _leave(child: subprocess.Popen[bytes], readers: Sequence[_Reader]) -> None:

@@ -1,0 +1,1 @@
+"""Kubernetes: kind clusters, and what is deployed to clusters."""

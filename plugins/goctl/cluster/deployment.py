@@ -1,0 +1,339 @@
+"""One deployment: compare, write down, apply, follow; at its end the new release runs, or the one before does again.
+
+Whenever a run is killed, what is in the cluster is a release that is rolled out or on its way, and each keeps the Pods of
+the one before until its own are ready. The record is written before anything is changed, so that the next run knows of it;
+and as applying twice is applying once, that run simply goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from goctl.cluster.api import Api
+from goctl.cluster.apply import Change, Placed, carry_out, compare, left_over, manifest_of, place
+from goctl.cluster.history import History, Record, last_good
+from goctl.cluster.lease import Lease, identity
+from goctl.cluster.manifests import Key, Manifest
+from goctl.cluster.objects import dig
+from goctl.cluster.pulling import Login, with_login
+from goctl.cluster.rollout import WATCHED, restart_stuck, running, status, watch
+from goctl.errors import ClusterError, RolloutError
+from goctl.events import Deployed, Emit, Notice, StepFinished
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to run: manifests with digests in them, the images by target, and who pulls them."""
+
+    manifests: tuple[Manifest, ...]
+    version: str = ""
+    images: dict[str, str] = {}
+    login: Login | None = None
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """How it is done: seconds a rollout has, and what was allowed. With `prune`, objects go that a release no longer has."""
+
+    timeout: float
+    rollback: bool = True
+    force: bool = False
+    prune: bool = False
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where: the deployment's name, the label of its objects, the namespace of those that name none. One that is declared is
+    made where it is not there."""
+
+    name: str
+    part_of: str
+    namespace: str
+    is_declared: bool = False
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """An object of a release as it is now; `ready` is `2/3` where it has Pods."""
+
+    key: Key
+    ready: str
+    state: str
+
+    @property
+    def is_well(self) -> bool:
+        return self.state in ("runs", "is there")
+
+
+class Deployment:
+    """A project in a namespace of a cluster."""
+
+    def __init__(self, api: Api, where: Place, *, emit: Emit, check: Callable[[], None] = lambda: None) -> None:
+        self._api = api
+        self._where = where
+        self._emit = emit
+        self._check = check
+        self.history = History(api, where.namespace, where.part_of)
+
+    def close(self) -> None:
+        """Closes the connections to the cluster."""
+        self._api.close()
+
+    def deploy(self, wanted: Wanted, rules: Rules) -> tuple[Record, bool]:
+        """Brings what is wanted to run; its record, and whether that is new. Every object is looked up live; where all is as
+        it should be, nothing is written.
+
+        Raises RolloutError when it does not run, once what ran before does again; ClusterError for everything else.
+        """
+        started = time.monotonic()
+        placed = self.placed(wanted)
+        records = self.history.records()
+        changes = self.compare(placed, rules)
+        if self._is_done(wanted, changes, records, rules):
+            self._tell(changes, records[-1], "unchanged", started)
+            return records[-1], False
+        self._make_namespace()
+        with self._turn(rules) as lease:
+            known, records = records, self.history.records()
+            if known != records:  # who had its turn meanwhile may have changed all of this
+                changes = self.compare(placed, rules)
+            if records and records[-1].state == "pending":
+                cut = records[-1].number
+                self._emit(Notice(f"release {cut} was cut short; this one goes on from there", level="info"))
+                records[-1] = self.history.end(records[-1], "failed", "cut short")
+            self._log_in(wanted)
+            record = self.history.begin(self._record(wanted, placed), after=records[-1].number if records else 0)
+
+            def check() -> None:
+                self._check()
+                lease.ensure()
+
+            run = _Run(self._api, self._where, rules, self._emit, check)
+            record = run.roll_out(record, records, changes, self.history)
+            self._tell(changes, record, "deployed", started)
+            return record, True
+
+    def apply(self, wanted: Wanted, rules: Rules) -> None:
+        """Applies what is wanted, and no more: nothing is followed or written down. Raises ClusterError."""
+        started = time.monotonic()
+        changes = self.compare(self.placed(wanted), rules)
+        self._make_namespace()
+        self._log_in(wanted)
+        run = _Run(self._api, self._where, rules, self._emit, self._check)
+        run.apply(changes)
+        if rules.prune:
+            run.prune(changes, self.history.records())
+        done = all(change.action == "same" for change in changes)
+        self._tell(
+            changes, Record(number=0, state="good", images=wanted.images), "unchanged" if done else "applied", started
+        )
+
+    def roll_back(self, number: int, rules: Rules) -> tuple[Record, bool]:
+        """Makes an earlier release run again: that number, or 0 for the last that ran before the newest. It becomes a new
+        release of its own. Raises ClusterError where there is none."""
+        records = self.history.records()
+        newest = records[-1].number if records else 0
+        good = [one for one in records if one.state == "good"]
+        chosen = [one for one in good if one.number == number or (not number and one.number < newest)]
+        if not chosen:
+            shown = ", ".join(str(one.number) for one in good) or "none"
+            what = f"release {number} is none that ran" if number else "no earlier release ran"
+            raise ClusterError(f"{self._where.name}: {what}", hint=f"those that did: {shown}; see `invoke deploy.history`")
+        old = chosen[-1]
+        manifests = tuple(manifest_of(content, f"release {old.number}") for content in old.documents)
+        self._emit(Notice(f"going back to release {old.number} ({old.version or 'no version'}, {old.ended})", level="info"))
+        return self.deploy(Wanted(manifests=manifests, version=old.version, images=old.images), rules)
+
+    def status(self, record: Record) -> list[Standing]:
+        """How each object of a release is now: there and unchanged, and running if it can."""
+        manifests = [manifest_of(content, f"release {record.number}") for content in record.documents]
+        changes = self.compare(self.placed(Wanted(manifests=tuple(manifests))), Rules(timeout=0, force=True))
+        return [_standing(change) for change in changes]
+
+    def placed(self, wanted: Wanted) -> list[Placed]:
+        """The objects, as they are applied."""
+        manifests = wanted.manifests
+        if wanted.login is not None:
+            manifests = tuple(with_login(one, self._pull_secret.name, wanted.images.values()) for one in manifests)
+        return place(self._api, manifests, self._where.namespace, self._where.part_of)
+
+    def compare(self, placed: Sequence[Placed], rules: Rules) -> list[Change]:
+        """What would change. Changes nothing."""
+        made = [self._where.namespace] if self._where.is_declared else []
+        return compare(self._api, placed, force=rules.force, made=made)
+
+    @property
+    def _pull_secret(self) -> Key:
+        return Key("v1", "Secret", self._where.namespace, f"goctl-pull.{self._where.part_of.replace('_', '-')}")
+
+    def _is_done(self, wanted: Wanted, changes: Sequence[Change], records: Sequence[Record], rules: Rules) -> bool:
+        last = records[-1] if records else None
+        if last is None or last.state != "good" or any(change.action != "same" for change in changes):
+            return False
+        if [change.placed.content for change in changes] != list(last.documents):
+            return False
+        if wanted.login is not None:
+            secret = wanted.login.secret(self._pull_secret.name, self._pull_secret.namespace)
+            if dig(self._api.get(self._pull_secret), "data") != secret["data"]:
+                return False
+        if rules.prune and any(_extra(self._api, self._where, changes, records)):
+            return False
+        return running((change.key, change.live) for change in changes)
+
+    def _turn(self, rules: Rules) -> Lease:
+        def waiting(holder: str) -> None:
+            self._emit(Notice(f"another deployment is under way ({holder}); waiting for it to end", level="info"))
+
+        return Lease(
+            self._api,
+            self._where.namespace,
+            self._where.part_of,
+            patience=rules.timeout,
+            check=self._check,
+            waiting=waiting,
+        )
+
+    def _make_namespace(self) -> None:
+        """Records and the Lease are in the namespace too, so that it has to be there first."""
+        key = Key("v1", "Namespace", "", self._where.namespace)
+        if not self._where.is_declared:
+            return
+        try:
+            if self._api.get(key) is None:
+                content = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": key.name}}
+                self._api.create(content, key)
+                self._emit(Notice(f"made the namespace {key.name}", level="info"))
+        except ClusterError as error:
+            # Who may not look at namespaces may well work in one; and another run may have been quicker.
+            if error.status not in (403, 409):
+                raise
+
+    def _log_in(self, wanted: Wanted) -> None:
+        if wanted.login is not None:
+            key = self._pull_secret
+            self._api.apply(wanted.login.secret(key.name, key.namespace), key, force=True)
+
+    def _record(self, wanted: Wanted, placed: Sequence[Placed]) -> Record:
+        documents = tuple(one.content for one in placed)
+        by = identity().partition(":")[0]
+        return Record(number=0, state="pending", version=wanted.version, images=wanted.images, documents=documents, by=by)
+
+    def _tell(self, changes: Sequence[Change], record: Record, outcome: str, started: float) -> None:
+        counts = {action: sum(change.action == action for change in changes) for action in ("create", "change", "same")}
+        for change in changes:
+            if change.action == "same":
+                self._emit(StepFinished(f"apply:{change.key}", "cached", f"apply {change.key}", detail="as it was"))
+        self._emit(
+            Deployed(
+                deployment=self._where.name,
+                context=self._api.context,
+                namespace=self._where.namespace,
+                release=record.number,
+                outcome=outcome,
+                images=record.images,
+                created=counts["create"],
+                changed=counts["change"],
+                unchanged=counts["same"],
+                seconds=time.monotonic() - started,
+            )
+        )
+
+
+class _Run:
+    """One release on its way, in its turn. `check` raises once the run is ended, or may be another's."""
+
+    def __init__(self, api: Api, where: Place, rules: Rules, emit: Emit, check: Callable[[], None]) -> None:
+        self._api = api
+        self._where = where
+        self._rules = rules
+        self._emit = emit
+        self._check = check
+
+    def roll_out(self, record: Record, records: list[Record], changes: Sequence[Change], history: History) -> Record:
+        """Applies and follows a release that is written down; its record at the end. Raises what it failed with, once what
+        ran before does again."""
+        try:
+            self.apply(changes)
+            self._follow(changes)
+        except ClusterError as error:
+            self._check()
+            self._take_back(error, record, last_good(records), changes, history)
+        if self._rules.prune:
+            self.prune(changes, records)
+        done = history.end(record, "good")
+        history.trim([*records, done])
+        return done
+
+    def _take_back(
+        self, error: ClusterError, record: Record, good: Record | None, changes: Sequence[Change], history: History
+    ) -> None:
+        """Makes the last good release run again, and raises why."""
+        if good is None or not self._rules.rollback:
+            why = "no release ran here before" if good is None else "rollback = false"
+            history.end(record, "failed", str(error))
+            raise _with(error, f"release {record.number} is left as it is: {why}") from None
+        self._emit(Notice(f"release {record.number} does not run; going back to release {good.number}", level="warning"))
+        try:
+            manifests = [manifest_of(content, f"release {good.number}") for content in good.documents]
+            back = compare(
+                self._api,
+                place(self._api, manifests, self._where.namespace, self._where.part_of),
+                force=self._rules.force,
+            )
+            self.apply(back)
+            kept = {change.key.slot for change in back}
+            for change in changes:
+                if change.action == "create" and change.key.slot not in kept:
+                    self._delete(change.key)
+            restart_stuck(self._api, [change.key for change in back])
+            self._follow(back)
+        except ClusterError as second:
+            history.end(record, "failed", f"{error}\ngoing back to release {good.number} failed: {second}")
+            raise _with(error, f"going back to release {good.number} failed too: {second}") from None
+        history.end(record, "failed", str(error))
+        raise _with(error, f"release {good.number} runs again") from None
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Applies what is new or other."""
+        for change, _ in carry_out(self._api, changes, force=self._rules.force, check=self._check):
+            detail = "created" if change.action == "create" else "changed"
+            self._emit(StepFinished(f"apply:{change.key}", "done", f"apply {change.key}", detail=detail))
+
+    def prune(self, changes: Sequence[Change], records: Sequence[Record]) -> None:
+        """Removes what bears the deployment's label and is no part of it any more."""
+        for key in _extra(self._api, self._where, changes, records):
+            self._delete(key)
+
+    def _follow(self, changes: Sequence[Change]) -> None:
+        keys = [change.key for change in changes]
+        watch(self._api, keys, timeout=self._rules.timeout, emit=self._emit, check=self._check)
+
+    def _delete(self, key: Key) -> None:
+        self._check()
+        if self._api.delete(key):
+            self._emit(StepFinished(f"delete:{key}", "done", f"delete {key}"))
+
+
+def _standing(change: Change) -> Standing:
+    if change.live is None:
+        return Standing(change.key, "-", "is missing")
+    if change.key.kind not in WATCHED:
+        return Standing(change.key, "-", "is there" if change.action == "same" else "was changed by others")
+    found = status(change.live)
+    state = "was changed by others" if change.action != "same" else "runs" if found.is_complete else "does not run"
+    return Standing(change.key, f"{found.done}/{found.total}", state)
+
+
+def _extra(api: Api, where: Place, changes: Sequence[Change], records: Sequence[Record]) -> list[Key]:
+    """Objects of this deployment that its newest release has no more: of the kinds that any release had."""
+    kept = [change.key for change in changes]
+    kinds = {(key.api_version, key.kind, key.namespace) for key in kept}
+    for record in records:
+        for content in record.documents:
+            namespace = str(dig(content, "metadata", "namespace") or "")
+            kinds.add((str(content["apiVersion"]), str(content["kind"]), namespace))
+    return left_over(api, kinds, kept, where.part_of)
+
+
+def _with(error: ClusterError, more: str) -> ClusterError:
+    kind = RolloutError if isinstance(error, RolloutError) else ClusterError
+    return kind(f"{error}\n{more}", status=error.status, reason=error.reason, hint=error.hint)

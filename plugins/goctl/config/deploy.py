@@ -1,0 +1,119 @@
+"""`[deploy.NAME]`: where a release runs, and how it gets there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from goctl.config.cluster import Cluster
+from goctl.config.names import CONTROL, check_inside, check_name
+
+if TYPE_CHECKING:
+    from goctl.config.convert import Problems
+
+_DURATION = re.compile(r"(?:([0-9]{1,3})h)?(?:([0-9]{1,4})m)?(?:([0-9]{1,5})s)?\Z")
+
+#: Schemes of destinations that are files, or Docker's own store: no node pulls from those.
+NOT_PULLED = ("oci-layout", "oci-archive", "docker-archive", "docker-daemon")
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names
+_NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+
+
+def doc(text: str, **more: Any) -> Meta:
+    return Meta(description=text, **more)
+
+
+class Deploy(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    """A place in a cluster that releases are deployed to."""
+
+    cluster: Annotated[
+        Cluster, doc("The cluster: one of kind's, or a context of your kubeconfig.", examples=[{"kind": "shop"}])
+    ]
+    manifests: Annotated[
+        tuple[str, ...],
+        doc(
+            "Files, folders, patterns, or folders with a kustomization. `goctl://TARGET` and `ko://IMPORTPATH` become the "
+            "image's name@digest. Without any, each target gets a Deployment, and a Service for its ports.",
+            examples=[["deploy/*.yaml"]],
+        ),
+    ] = ()
+    namespace: Annotated[
+        str, doc("The namespace of objects that name none; by default the context's.", examples=["shop"])
+    ] = ""
+    registry: Annotated[
+        str,
+        doc(
+            "The registry that the cluster's nodes pull from, by its name here; by default the first that is pushed to and "
+            "is none of files.",
+            examples=["corp"],
+        ),
+    ] = ""
+    pull_secret: Annotated[
+        bool,
+        doc("Whether the login for that registry, found as for a push, is put into the cluster for the nodes to pull with."),
+    ] = False
+    replicas: Annotated[int, doc("How many Pods each Deployment made by goctl has.", ge=0, le=1000)] = 1
+    probe: Annotated[
+        str,
+        doc(
+            "The path that Deployments made by goctl answer at on their first port when they are ready. Default: the port "
+            "takes connections.",
+            examples=["/healthz"],
+        ),
+    ] = ""
+    timeout: Annotated[
+        str, doc("How long a rollout may take before it has failed: seconds, minutes, hours.", examples=["2m", "90s"])
+    ] = "2m"
+    rollback: Annotated[bool, doc("Whether a rollout that failed is taken back to the last release that ran.")] = True
+
+
+def seconds(text: str) -> float | None:
+    """A duration like `90s`, `2m` or `1h30m` in seconds; None where it is none."""
+    match = _DURATION.match(text)
+    if match is None or not text:
+        return None
+    hours, minutes, rest = (int(part or 0) for part in match.groups())
+    return float(hours * 3600 + minutes * 60 + rest) or None
+
+
+def context_of(cluster: Cluster) -> str:
+    """The kubeconfig's name for a cluster. kind calls its own so."""
+    return cluster.context or f"kind-{cluster.kind}"
+
+
+def is_pulled_from(url: str) -> bool:
+    """Whether nodes can pull from the registry at a `[registries]` url."""
+    return url.partition(":")[0] not in NOT_PULLED
+
+
+def check(deploys: Mapping[str, Deploy], chosen: str, registries: Mapping[str, str], root: Path, problems: Problems) -> None:
+    """Adds a problem for everything in `[deploy]` tables that cannot be; `chosen` is release.deploy, `registries` are urls
+    by name."""
+    from goctl.config.convert import suggestion
+
+    if chosen and chosen not in deploys:
+        hint = suggestion(chosen, deploys) if deploys else "write its table"
+        problems.add(("release", "deploy"), f"there is no [deploy.{chosen}]", hint=hint)
+    for name, deploy in deploys.items():
+        where = ("deploy", name)
+        check_name(name, where, problems)
+        if seconds(deploy.timeout) is None:
+            problems.add((*where, "timeout"), f"{deploy.timeout!r} is no time", expected='text like "90s" or "2m"')
+        if deploy.namespace and not _NAMESPACE.match(deploy.namespace):
+            problems.add(
+                (*where, "namespace"), f"{deploy.namespace!r} is no namespace", expected="lower-case letters, digits and -"
+            )
+        if deploy.probe and (not deploy.probe.startswith("/") or CONTROL.search(deploy.probe)):
+            problems.add((*where, "probe"), f"{deploy.probe!r} is no path", expected='text like "/healthz"')
+        for source in deploy.manifests:
+            check_inside(source, (*where, "manifests"), root, problems)
+        if deploy.registry and deploy.registry not in registries:
+            hint = suggestion(deploy.registry, registries)
+            problems.add((*where, "registry"), f"{deploy.registry!r} is no registry", hint=hint)
+        elif deploy.registry and not is_pulled_from(registries[deploy.registry]):
+            problems.add((*where, "registry"), f"no node can pull from {registries[deploy.registry]!r}")
