@@ -175,8 +175,9 @@ def user_folder() -> Path:
     """The folder of a user's own level: below what the system has for caches."""
     home = Path.home()
     if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return Path(local or home / "AppData" / "Local", "goctl", "cache")
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "goctl"
-    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache", "goctl")
+        folder = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local", "goctl", "cache")
+    elif sys.platform == "darwin":
+        folder = home / "Library" / "Caches" / "goctl"
+    else:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache", "goctl")
+    return folder
