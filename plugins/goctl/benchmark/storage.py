@@ -35,7 +35,9 @@ def this_machine() -> Machine:
     import psutil
 
     processor = _processor()
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    cores = os.cpu_count() or 1
+    if sys.platform == "linux":
+        cores = len(os.sched_getaffinity(0))
     # What the kernel keeps for itself differs by a little: half a GiB tells machines apart.
     memory = round(psutil.virtual_memory().total / 2**29) * 2**29
     described = (platform.system(), platform.machine(), processor, str(cores), str(memory))
