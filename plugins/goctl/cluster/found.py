@@ -141,10 +141,18 @@ def _mount(bind: str) -> Mount | None:
 
 
 def _labels(kubeadm: str) -> dict[str, str]:
-    """The labels that kubeadm gives a node: in one field, or in a list of arguments from v1beta4 on."""
-    match = re.search(r'node-labels"?(?::|\s*\n\s*value:)\s*"([^"\n]*)"', kubeadm)
-    pairs = [pair.partition("=") for pair in match[1].split(",")] if match else []
-    return {key: value for key, _, value in pairs if key}
+    """The labels that kubeadm gives a node: an argument of the kubelet's, in a table, or from v1beta4 on in a list."""
+    import yaml
+
+    for document in yaml.safe_load_all(kubeadm):
+        registration = document.get("nodeRegistration") if isinstance(document, dict) else None
+        args = (registration or {}).get("kubeletExtraArgs") or {}
+        if isinstance(args, list):
+            args = {one["name"]: one["value"] for one in args}
+        if "node-labels" in args:
+            pairs = [pair.partition("=") for pair in str(args["node-labels"]).split(",")]
+            return {key: value for key, _, value in pairs if key}
+    return {}
 
 
 def differences(cluster: Cluster, found: Found, root: Path) -> list[Difference]:

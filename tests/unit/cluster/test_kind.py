@@ -131,13 +131,15 @@ def test_docker_desktops_paths_are_the_same_folders(declared: str, there: str, s
 @pytest.mark.parametrize(
     "text",
     [
-        'nodeRegistration:\n  kubeletExtraArgs:\n    node-ip: "1"\n    node-labels: "goctl/cluster=shop,a=b"\n',
-        '  kubeletExtraArgs:\n    - name: "node-labels"\n      value: "goctl/cluster=shop,a=b"\n',
+        "kind: ClusterConfiguration\n---\nkind: InitConfiguration\nnodeRegistration:\n  kubeletExtraArgs:\n"
+        + "    node-ip: 172.18.0.6\n    node-labels: goctl/cluster=shop,a=b\n---\nkind: KubeletConfiguration\n",
+        'nodeRegistration:\n  kubeletExtraArgs:\n    - name: "node-labels"\n      value: "goctl/cluster=shop,a=b"\n',
     ],
 )
 def test_labels_are_read_of_each_form_of_kubeadms(text: str) -> None:
     assert found._labels(text) == {"goctl/cluster": "shop", "a": "b"}
-    assert found._labels('    node-labels: ""\n') == {}
+    assert found._labels('nodeRegistration:\n  kubeletExtraArgs:\n    node-labels: ""\n') == {}
+    assert found._labels("") == {}
 
 
 def test_ports_of_the_api_are_kinds() -> None:
