@@ -96,6 +96,8 @@ class KindDestination:
 
     def tag(self, repository: str, index: Index, tags: Iterable[str]) -> None:
         names = [self.reference(repository, tag) for tag in tags]
+        if not names:
+            return
 
         def name(held: Held) -> None:
             self._send(_Parcel(held, [(name, index.descriptor) for name in names], []), lambda _: None)
@@ -121,11 +123,9 @@ class KindDestination:
         named = [(self.reference(repository, digest=one.digest), one) for one in contents]
         blobs = [blob for image in images for blob in (image.manifest, image.config, *image.layers)]
         unique = {blob.digest: blob for blob in (index.descriptor, *blobs)}
-        return _Parcel(
-            held,
-            [(name, one) for name, one in named if held.names.get(name) != one.digest],
-            [blob for digest, blob in unique.items() if digest not in held.content],
-        )
+        lacking = [blob for digest, blob in unique.items() if digest not in held.content]
+        # containerd takes no content that no name leads to.
+        return _Parcel(held, [(name, one) for name, one in named if lacking or held.names.get(name) != one.digest], lacking)
 
     def _images(self, own: Platform, index: Index) -> list[Image]:
         """The image for a node's own platform, and those that it is declared to run besides."""

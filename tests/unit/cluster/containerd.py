@@ -37,6 +37,8 @@ class Node:
             files = {one.name: opened.extractfile(one).read() for one in opened}  # type: ignore[union-attr]
             assert json.loads(files.pop("oci-layout")) == {"imageLayoutVersion": "1.0.0"}
             index = json.loads(files.pop("index.json"))
+            if not index["manifests"]:
+                raise ClusterError("image might be filtered out")
             for name, content in files.items():
                 assert name == f"blobs/sha256/{Digest.of(content).hex}"
                 self.content[Digest.of(content)] = content
