@@ -17,7 +17,7 @@ reader can each show them in their own way. Secrets never enter either of them.
     ├── StorageError     10   a disk that is full, read-only or not ours
     │   └── LevelError   10   a level of the cache that is down, slow, full, or refuses
     ├── BuilderError     13   Docker's command, a builder of buildx, or a build that it refused
-    ├── ClusterError     14   a cluster refused, or could not be reached
+    ├── ClusterError     16   a cluster refused, or could not be reached
     │   └── RolloutError 15   what was deployed does not run, and why
     └── Interrupted     130   Ctrl-C (143: SIGTERM)
 
@@ -179,7 +179,7 @@ class ClusterError(GoctlError):
     `temporary` says that trying again later may help.
     """
 
-    exit_code = 14
+    exit_code = 16
 
     def __init__(self, message: str, *, status: int = 0, reason: str = "", temporary: bool = False, hint: str = "") -> None:
         super().__init__(message, hint=hint)

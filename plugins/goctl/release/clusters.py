@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from goctl.errors import ConfigError, GoctlError, ToolchainError
+from goctl.errors import ClusterError, ConfigError, GoctlError, ToolchainError
 from goctl.events import Notice, Table
 
 if TYPE_CHECKING:
@@ -107,7 +107,13 @@ def checks(session: Session) -> Iterator[Check]:
             yield Check(f"cluster {one.kind}", "warning" if rows[0].detail else "ok", states, detail)
             short = made.lacks_memory(one)
             if short:
-                yield Check(f"cluster {one.kind}", "error", short, "give Docker's engine more, or declare fewer nodes", 14)
+                yield Check(
+                    f"cluster {one.kind}",
+                    "error",
+                    short,
+                    "give Docker's engine more, or declare fewer nodes",
+                    ClusterError.exit_code,
+                )
     except GoctlError as error:
         yield Check("clusters", "error", str(error), error.hint, error.exit_code)
 

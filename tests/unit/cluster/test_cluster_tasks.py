@@ -123,10 +123,10 @@ def test_doctor_tells_of_clusters_where_there_are_some(
     session = assemble(tmp_path / "goctl.toml", profile="", emit=lambda event: None, look_only=True).first
     checks = list(doctor._clusters(session))
     assert [(one.name, one.state, one.code) for one in checks] == [
-        ("kind", "error", 14),
+        ("kind", "error", 16),
         ("cluster one", "ok", 0),
         ("cluster two", "ok", 0),
-        ("cluster two", "error", 14),
+        ("cluster two", "error", 16),
     ]
     assert "tools.install" in checks[0].advice
     recorder.detail = "workers: declared 2, there 1"
@@ -144,4 +144,4 @@ def test_doctor_tells_of_an_engine_that_is_away(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "goctl.toml").write_text(TWO, encoding="utf-8")
     session = assemble(tmp_path / "goctl.toml", profile="", emit=lambda event: None, look_only=True).first
     last = list(doctor._clusters(session))[-1]
-    assert (last.state, last.code, last.advice) == ("error", 14, "start it")
+    assert (last.state, last.code, last.advice) == ("error", 16, "start it")
