@@ -11,7 +11,7 @@ reader can each show them in their own way. Secrets never enter either of them.
     ├── BuildError        6   the compiler or the linker refused
     ├── ImageError        7   a base, an asset or a layer
     │   ├── MovedError   12   a check found a base that is no longer what goctl.lock pins
-    │   └── ParityError  16   two engines made different things of one target
+    │   └── ParityError  14   two engines made different things of one target
     ├── RegistryError     8   a registry refused, or could not be reached
     ├── ExtensionError    9   an engine or a destination that cannot be used
     ├── StorageError     10   a disk that is full, read-only or not ours
@@ -132,7 +132,7 @@ class MovedError(ImageError):
 class ParityError(ImageError):
     """`parity` found that two engines made different things of one target."""
 
-    exit_code = 16
+    exit_code = 14
 
 
 class RegistryError(GoctlError):

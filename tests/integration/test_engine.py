@@ -127,7 +127,7 @@ def test_parity_tells_what_differs(space: str, builders: list[str], go_image: st
         check=False,
         env={**os.environ, "GOFLAGS": "-gcflags=-N"},
     )
-    assert done.returncode == 16, done.stdout + done.stderr
+    assert done.returncode == 14, done.stdout + done.stderr
     tables: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
     (table,) = [event for event in tables if event["event"] == "table"]
     assert {row[1] for row in table["rows"]} == {"/usr/local/bin/probe"}

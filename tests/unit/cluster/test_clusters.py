@@ -155,7 +155,11 @@ def test_a_version_is_met_by_each_of_its_own(world: World, version: str) -> None
 
 @pytest.mark.parametrize("labels", [None, "a=b"])
 def test_a_cluster_that_goctl_did_not_make_is_left_alone(world: World, labels: str | None) -> None:
-    files = {} if labels is None else {"/kind/kubeadm.conf": f"nodeRegistration:\n  kubeletExtraArgs:\n    node-labels: {labels}\n".encode()}
+    files = (
+        {}
+        if labels is None
+        else {"/kind/kubeadm.conf": f"nodeRegistration:\n  kubeletExtraArgs:\n    node-labels: {labels}\n".encode()}
+    )
     world.engine.add("shop-control-plane", {"io.x-k8s.kind.cluster": "shop", "io.x-k8s.kind.role": "control-plane"}, files)
     for call in (
         lambda: world.clusters().up(SHOP),
