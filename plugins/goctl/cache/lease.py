@@ -67,6 +67,9 @@ class FolderLeases:
         """Waits until nobody else is at it. Raises Waited as soon as what is wanted is there."""
         started = time.monotonic()
         with Lock(self._folder / key[:2] / key, waiting=lambda: _pause(started, done, self._check)):
+            # Whoever had it before may have made it between the last look and now.
+            if done():
+                raise Waited
             yield
 
 
@@ -102,6 +105,8 @@ class ShelfLeases:
         renewing = threading.Thread(target=self._renew, args=(name, ended), name="lease", daemon=True)
         renewing.start()
         try:
+            if done():
+                raise Waited
             yield
         finally:
             ended.set()

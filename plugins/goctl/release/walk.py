@@ -204,7 +204,9 @@ class Walk:
 
     def _alone(self, batch: list[CompileStep]) -> list[CompileStep]:
         """The steps of a batch that this run has to do, once nobody else is at the same: what others made is taken."""
-        if not self._flights.begin(batch, lambda: all(self._known.arrived(step) for step in batch)):
+        # By all of the unit's programs: what is known of them already differs from one machine to the next.
+        flight = [step for step in self._steps.values() if isinstance(step, CompileStep) and step.unit == batch[0].unit]
+        if not self._flights.begin(flight, lambda: all(self._known.arrived(step) for step in batch)):
             return batch
         afar.bring(self._known, batch)
         left = []
