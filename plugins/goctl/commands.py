@@ -42,6 +42,7 @@ LOOKING = (
     "referrer.list",
     "deploy.status",
     "deploy.history",
+    "deploy.verify",
     "dockerfile.check",
     "builder.inspect",
     "builder.usage",

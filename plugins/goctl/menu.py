@@ -75,6 +75,7 @@ _FILE = {"file": "manifests: a file, folder, pattern or - (default: those of its
 _LOOK_AT_DEPLOYED = {
     "deploy.status": "show what runs of a deployment, object by object",
     "deploy.history": "show the releases of a deployment that its cluster knows of",
+    "deploy.verify": "run each platform's image in the cluster, and have it tell its architecture",
 }
 
 

@@ -27,7 +27,7 @@ QUESTIONS = {"plan", "explain", "affected", "config", "doctor"}
 MODULES = {f"mod.{name}" for name in ("init", "tidy", "download", "verify", "vendor", "why", "outdated")}
 LOOKS = {"manifest.create", "manifest.inspect", "tags.list", "tags.delete", "referrer.attach", "referrer.list"}
 REGISTRY = {f"registry.{name}" for name in ("login", "logout", "copy", "retag")}
-DEPLOYED = {"deploy.status", "deploy.history", "deploy.rollback"}
+DEPLOYED = {"deploy.status", "deploy.history", "deploy.rollback", "deploy.verify"}
 CLUSTERS = {f"cluster.{name}" for name in ("up", "down", "status")} | {"tools.install"}
 DEPLOYING = {"deploy.run", "apply", "resolve"}
 BUILDERS = {f"builder.{name}" for name in ("create", "inspect", "use", "remove", "prune", "usage")}
@@ -127,6 +127,7 @@ _OPTIONS = {
     "deploy.status": {"to"},
     "deploy.history": {"to"},
     "deploy.rollback": {"to", "release"},
+    "deploy.verify": {"to"},
     "plan": {"select", "since"},
     "affected": {"select", "since"},
     "merge": {"folder"},

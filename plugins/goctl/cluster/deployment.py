@@ -20,17 +20,20 @@ from goctl.cluster.manifests import Key, Manifest
 from goctl.cluster.objects import dig
 from goctl.cluster.pulling import Login, with_login
 from goctl.cluster.rollout import WATCHED, restart_stuck, running, status, watch
+from goctl.cluster.verification import Subject, Verdict, judge, verify
 from goctl.errors import ClusterError, RolloutError
 from goctl.events import Deployed, Emit, Notice, StepFinished
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to run: manifests with digests in them, the images by target, and who pulls them."""
+    """What is to run: manifests with digests in them, the images by target, and who pulls them. Each of `subjects` is run
+    and has to tell its architecture before anything is changed."""
 
     manifests: tuple[Manifest, ...]
     version: str = ""
     images: dict[str, str] = {}
     login: Login | None = None
+    subjects: tuple[Subject, ...] = ()
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,16 +104,36 @@ class Deployment:
                 self._emit(Notice(f"release {cut} was cut short; this one goes on from there", level="info"))
                 records[-1] = self.history.end(records[-1], "failed", "cut short")
             self._log_in(wanted)
-            record = self.history.begin(self._record(wanted, placed), after=records[-1].number if records else 0)
 
             def check() -> None:
                 self._check()
                 lease.ensure()
 
+            judge(self._verify(wanted, rules, check))
+            record = self.history.begin(self._record(wanted, placed), after=records[-1].number if records else 0)
             run = _Run(self._api, self._where, rules, self._emit, check)
             record = run.roll_out(record, records, changes, self.history)
             self._tell(changes, record, "deployed", started)
             return record, True
+
+    def verify(self, wanted: Wanted, rules: Rules) -> list[Verdict]:
+        """Runs each platform's image by itself, and no more; what each said of its architecture."""
+        self._make_namespace()
+        self._log_in(wanted)
+        return self._verify(wanted, rules, self._check)
+
+    def _verify(self, wanted: Wanted, rules: Rules, check: Callable[[], None]) -> list[Verdict]:
+        if not wanted.subjects:
+            return []
+        return verify(
+            self._api,
+            self._where.namespace,
+            wanted.subjects,
+            pull_secret=self._pull_secret.name if wanted.login is not None else "",
+            timeout=rules.timeout,
+            emit=self._emit,
+            check=check,
+        )
 
     def apply(self, wanted: Wanted, rules: Rules) -> None:
         """Applies what is wanted, and no more: nothing is followed or written down. Raises ClusterError."""

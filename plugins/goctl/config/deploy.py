@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -70,6 +70,14 @@ class Deploy(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_u
         str, doc("How long a rollout may take before it has failed: seconds, minutes, hours.", examples=["2m", "90s"])
     ] = "2m"
     rollback: Annotated[bool, doc("Whether a rollout that failed is taken back to the last release that ran.")] = True
+    verify: Annotated[
+        tuple[Literal["architecture"], ...],
+        doc(
+            "What is verified of a new release before anything is changed. `architecture`: each platform's image is run on "
+            "a node of its architecture, or emulated where there is none, and has to report that architecture.",
+            examples=[["architecture"]],
+        ),
+    ] = ()
 
 
 def seconds(text: str) -> float | None:

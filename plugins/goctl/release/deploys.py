@@ -25,6 +25,7 @@ from goctl.release.sites import Site
 from goctl.values import Platform, to_json
 
 if TYPE_CHECKING:
+    from goctl.cluster.verification import Subject
     from goctl.release.crew import Crew
     from goctl.release.publish import Push
     from goctl.release.run import Request
@@ -35,16 +36,21 @@ TASKS = ("deploy", "apply", "resolve")
 
 
 class Published(msgspec.Struct, frozen=True):
-    """One target as it is now in one registry: name@digest, and what a Deployment needs to know of it."""
+    """One target as it is now in one registry: name@digest, that of each platform's own image, and what a Deployment needs
+    to know of it."""
 
     project: str
     target: str
     registry: str
     reference: str
-    platforms: tuple[Platform, ...]
+    images: tuple[tuple[Platform, str], ...]
     import_paths: tuple[str, ...]
     user: str
     ports: tuple[str, ...]
+
+    @property
+    def platforms(self) -> tuple[Platform, ...]:
+        return tuple(platform for platform, _ in self.images)
 
 
 class Aim(msgspec.Struct, frozen=True):
@@ -91,13 +97,17 @@ class Deploys:
             images = [one for id in steps[push.step.needs[0]].needs if isinstance(one := steps[id], ImageStep)]
             compiles = [one for image in images for id in image.needs if isinstance(one := steps[id], CompileStep)]
             settings = images[0].settings
+            registry = session.destination(push.step.registry)
             self._published.append(
                 Published(
                     session.config.project.name,
                     push.step.target.rpartition(":")[2],
                     push.step.registry,
-                    session.destination(push.step.registry).reference(push.step.repository, digest=push.index.digest),
-                    tuple(image.platform for image in push.index.images),
+                    registry.reference(push.step.repository, digest=push.index.digest),
+                    tuple(
+                        (image.platform, registry.reference(push.step.repository, digest=image.digest))
+                        for image in push.index.images
+                    ),
                     tuple(dict.fromkeys(one.import_path for one in compiles)),
                     settings.user or "",
                     settings.ports,
@@ -214,13 +224,13 @@ class Deploys:
             StageStarted(request.task if request.task == "apply" else "deploy", f"deploy {where.name} to {context}")
         )
         own = session.config.project.name
+        published = [one for one in self._published if one.registry == aim.registry and one.project == own]
         wanted = Wanted(
             manifests=tuple(manifests),
             version=self._version.get(own, ""),
-            images={
-                one.target: one.reference for one in self._published if one.registry == aim.registry and one.project == own
-            },
+            images={one.target: one.reference for one in published},
             login=sites.login(session, where),
+            subjects=_subjects(published) if "architecture" in where.settings.verify else (),
         )
         rules = sites.rules(where, force=request.force_conflicts, prune=request.prune)
         started = time.perf_counter()
@@ -235,6 +245,12 @@ class Deploys:
 
     def _step_id(self, project: str, where: Site) -> str:
         return f"deploy:{project}:{where.name}" if self._crew.is_workspace else f"deploy:{where.name}"
+
+
+def _subjects(published: Sequence[Published]) -> tuple[Subject, ...]:
+    from goctl.cluster.verification import Subject
+
+    return tuple(Subject(one.target, platform, image) for one in published for platform, image in one.images)
 
 
 def _print(session: Session, manifests: Sequence[Manifest]) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from goctl.config.deploy import context_of
-from goctl.errors import ClusterError, ConfigError
+from goctl.errors import ClusterError, ConfigError, RegistryError
 from goctl.events import Document, Notice, Table
 from goctl.release import sites
 from goctl.values import to_json
 
 if TYPE_CHECKING:
     from goctl.cluster.history import Record
+    from goctl.cluster.verification import Subject
     from goctl.release.session import Session
 
 
@@ -84,8 +85,61 @@ def rollback(session: Session, *, dry: bool, to: str, release: str) -> None:
         made.roll_back(int(release or 0), sites.rules(where))
 
 
+def verify(session: Session, *, dry: bool, to: str) -> None:
+    """Runs each platform's image of the last good release by itself in the cluster; a row for each, with what it reported.
+
+    Raises ClusterError where nothing was deployed, RolloutError where what one reports is not its platform's.
+    """
+    from goctl.cluster.deployment import Wanted
+    from goctl.cluster.history import last_good
+    from goctl.cluster.verification import judge
+
+    where = sites.site(session, to)
+    with sites.deployment(session, where) as made:
+        record = last_good(made.history.records())
+        if record is None:
+            raise ClusterError(f"{where.name}: no release ran here yet", hint=f"`invoke deploy.run --to {where.name}`")
+        subjects = tuple(one for target, image in record.images.items() for one in _subjects(session, target, image))
+        if not subjects:
+            raise ClusterError(f"{where.name}: release {record.number} has no image that could be run")
+        if dry:
+            shown = ", ".join(f"{one.target} {one.platform}" for one in subjects)
+            session.emit(Notice(f"would run, each by itself: {shown}", level="info"))
+            return
+        found = made.verify(
+            Wanted(manifests=(), images=record.images, login=sites.login(session, where), subjects=subjects),
+            sites.rules(where),
+        )
+    rows = tuple(
+        (one.subject.target, str(one.subject.platform), one.node or "-", one.how or "-", one.problem or one.reported)
+        for one in found
+    )
+    session.emit(Table(f"release {record.number}", ("target", "platform", "node", "run", "report"), rows))
+    judge(found)
+
+
+def _subjects(session: Session, target: str, image: str) -> Iterator[Subject]:
+    """The images of an index in a registry, one for each platform that it has."""
+    from goctl.cluster.verification import Subject
+    from goctl.oci.select import platform_of
+    from goctl.registry.documents import parse
+    from goctl.registry.mirrors import source
+    from goctl.values import Descriptor, ImageRef
+
+    reference = ImageRef.parse(image)
+    content = source(session, reference.host).get_manifest(reference.repository, str(reference.digest))
+    if content is None:
+        raise RegistryError(f"{image} is no longer in its registry")
+    for entry, _ in parse(image, content).entries(image):
+        words = {name: word for name, word in (entry.platform or {}).items() if isinstance(word, str)}
+        platform = platform_of(Descriptor(entry.media_type, entry.digest, entry.size, words or None))
+        if platform is not None:
+            yield Subject(target, platform, f"{image.partition('@')[0]}@{entry.digest}")
+
+
 ROLLOUTS: dict[str, Callable[..., Any]] = {
     "deploy.status": status,
     "deploy.history": history,
     "deploy.rollback": rollback,
+    "deploy.verify": verify,
 }
