@@ -17,6 +17,7 @@ import msgspec
 from goctl.contracts import Archive, Artifact, Binary, Engine, Image, Index, Outcome
 from goctl.errors import BuildError, ExtensionError, GoctlError
 from goctl.events import StepStarted
+from goctl.plan.make import EMBEDDED
 from goctl.plan.model import (
     AnyStep,
     ArchiveStep,
@@ -95,6 +96,8 @@ class Walk:
                     for need in step.needs:
                         self._dependents.setdefault(need, []).append(step)
                 self._compile([step for step in steps if isinstance(step, CompileStep)], compilers)
+                if self._compiling:
+                    self._announce(steps)
                 for step in steps:
                     if not step.needs and not isinstance(step, CompileStep):
                         self._advance(step)
@@ -260,6 +263,12 @@ class Walk:
             return
         self._waiting.append(step)
         self._hand_waiting()
+
+    def _announce(self, steps: Iterable[AnyStep]) -> None:
+        """Tells engines that can get ready meanwhile that there will be images to make."""
+        for host, name in {(self._crew.host(step), step.engine) for step in steps if isinstance(step, ImageStep)}:
+            if name != EMBEDDED and (expect := getattr(host.engine(name), "expect", None)) is not None:
+                expect()
 
     def _hand_waiting(self) -> None:
         for slot in {(step.project, step.engine) for step in self._waiting}:
