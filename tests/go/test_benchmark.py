@@ -19,7 +19,11 @@ from goctl.config.loader import load
 from goctl.measures import CONTROL
 from tests.go.conftest import write
 
-TOML = """[project]
+#: A cache that no machine reaches: whoever asked it would say so.
+TOML = """[cache.team]
+url = "http://127.0.0.1:9/"
+
+[project]
 name = "shop"
 version = "git"
 
@@ -79,6 +83,10 @@ def test_a_night_measures_every_state_as_it_says(tmp_path: Path) -> None:
         assert known[state].phases["push"].moved > 1_000_000
     assert known["pushed"].phases["compile"].hits == 0
     assert known["pushed"].phases.get("push") is None or known["pushed"].phases["push"].moved < 100_000
+    beside = known["remote"].phases
+    assert beside["compile"].hits == beside["compile"].steps == known["nothing"].phases["compile"].steps > 0
+    assert beside["push"].moved < 100_000
+    assert known["remote"].cpu < known["pushed"].cpu / 2
     assert known["compile"].cpu < known["modules"].cpu / 2
     assert all(sample.memory > 10_000_000 for sample in known.values())
     assert {path: seen for path, seen in files(tmp_path / "shop").items() if ".benchmarks" not in path.parts} == before

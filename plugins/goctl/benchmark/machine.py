@@ -1,6 +1,6 @@
 """A machine in a state: folders of its own for all that a release finds or leaves, made ready before each round.
 
-MACHINE/tasks.py  checkout/  modules/ (GOMODCACHE)  compiled/ (GOCACHE)  registry/
+MACHINE/tasks.py  checkout/  modules/ (GOMODCACHE)  compiled/ (GOCACHE)  registry/  level/ (of the cache)
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from goctl.testing import Registry
 from goctl.testing.holdings import Holdings
 
 #: Variables that would make another release of it, and those by which settings of goctl and invoke come.
-_UNSET = ("GOBIN", "GOOS", "GOARCH", "PYTHONDONTWRITEBYTECODE")
-_SETTINGS = ("INVOKE_", *(f"GOCTL_{section.upper()}_" for section in (*FIXED, "platforms")))
+_UNSET = ("GOBIN", "GOOS", "GOARCH", "GOCACHEPROG", "PYTHONDONTWRITEBYTECODE")
+_SETTINGS = ("INVOKE_", *(f"GOCTL_{section.upper()}_" for section in (*FIXED, "platforms", "cache")))
 _TASKS = 'from goctl import namespace\n\nns = namespace("checkout/{file}")\n'
 #: The fixed piece of work of the control: computing, compressing, writing to disk. About a third of a second.
 _CONTROL = """
@@ -62,7 +62,8 @@ class Machine:
         #: Where others than goctl leave what they make, and their caches.
         self.outputs = folder / "outputs"
         self.select = tuple(select)
-        file = programs.copy(program, self.checkout, f"{registry.address}/{state.name}")
+        level = folder / "level" if "level" in state.kept else None
+        file = programs.copy(program, self.checkout, f"{registry.address}/{state.name}", level)
         write_atomic(folder / "tasks.py", _TASKS.format(file=program.file).encode())
         loaded = load(file, environment={})
         self.config = loaded.config
@@ -121,10 +122,14 @@ def machine(folder: Path, state: State, program: Program, select: Sequence[str] 
 
 
 def furnish(to: Machine, seed: Machine, first: Callable[[], object]) -> None:
-    """Gives a machine what its state keeps: caches as the seed's, and a first release where one has to be made."""
+    """Gives a machine what its state keeps: caches as the seed's, and a first release where one has to be made.
+
+    Beside a level of the cache the first release finds no caches, so that it sends there all that it makes.
+    """
+    alone = "level" not in to.state.kept
     with storage_errors(str(to.folder)):
         for part, source, target in (("modules", seed.modules, to.modules), ("compiled", seed.compiled, to.compiled)):
-            if (part in to.state.kept or to.state.is_warm) and source.exists():
+            if alone and (part in to.state.kept or to.state.is_warm) and source.exists():
                 shutil.copytree(source, target, symlinks=True)
     if to.state.is_warm:
         first()

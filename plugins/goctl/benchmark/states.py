@@ -6,8 +6,9 @@ from typing import Final, Literal
 
 import msgspec
 
-Part = Literal["modules", "compiled", "project", "registry"]
-#: What a machine can have: GOMODCACHE, GOCACHE, .goctl and dist, and what was pushed.
+Part = Literal["modules", "compiled", "project", "registry", "level"]
+#: What a machine can have: GOMODCACHE, GOCACHE, .goctl and dist, and what was pushed. A level of the cache stands beside it
+#: in states that keep one; in all others there is none.
 PARTS: Final[tuple[Part, ...]] = ("modules", "compiled", "project", "registry")
 
 
@@ -36,5 +37,6 @@ STATES: Final = {
         State("gomod", _ALL, "gomod"),
         State("nothing", _ALL),
         State("pushed", frozenset({"registry"})),
+        State("remote", frozenset({"registry", "level"})),
     )
 }
