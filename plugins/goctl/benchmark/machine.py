@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import stat
 import sys
@@ -17,7 +18,7 @@ import msgspec
 
 from goctl.benchmark import program as programs
 from goctl.benchmark.measure import command, release
-from goctl.benchmark.program import Program
+from goctl.benchmark.program import Images, Program
 from goctl.benchmark.states import State
 from goctl.config.layers import FIXED
 from goctl.config.loader import load
@@ -51,7 +52,9 @@ os.unlink(sys.argv[1])
 class Machine:
     """One state's machine. `registry` listens on a loopback port as long as the context lasts."""
 
-    def __init__(self, folder: Path, state: State, program: Program, registry: Registry, select: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Path, state: State, program: Program, registry: Registry, select: Sequence[str], images: Images = ""
+    ) -> None:
         self.folder = folder
         self.state = state
         self.program = program
@@ -62,8 +65,10 @@ class Machine:
         #: Where others than goctl leave what they make, and their caches.
         self.outputs = folder / "outputs"
         self.select = tuple(select)
+        # Builders are shared and never emptied: no machine, of this night or another, may make what one has made before.
+        self._mark = secrets.token_hex(4)
         level = folder / "level" if "level" in state.kept else None
-        file = programs.copy(program, self.checkout, f"{registry.address}/{state.name}", level)
+        file = programs.copy(program, self.checkout, f"{registry.address}/{state.name}", level, images)
         write_atomic(folder / "tasks.py", _TASKS.format(file=program.file).encode())
         loaded = load(file, environment={})
         self.config = loaded.config
@@ -89,9 +94,9 @@ class Machine:
             remove(self.folder / "registry")
             self.registry.holdings = Holdings(self.folder / "registry")
         if self.state.change == "edit":
-            programs.edit(self.program, self.checkout, number)
+            programs.edit(self.program, self.checkout, f"{self._mark}-{number}")
         elif self.state.change == "gomod":
-            programs.touch_module(self.program, self.checkout, number)
+            programs.touch_module(self.program, self.checkout, f"{self._mark}-{number}")
 
     def release(self) -> Sample:
         """Releases once, and adds to the phases what was downloaded and what was pushed."""
@@ -114,11 +119,13 @@ class Machine:
 
 
 @contextlib.contextmanager
-def machine(folder: Path, state: State, program: Program, select: Sequence[str] = ()) -> Iterator[Machine]:
+def machine(
+    folder: Path, state: State, program: Program, select: Sequence[str] = (), images: Images = ""
+) -> Iterator[Machine]:
     """A machine that has nothing yet, in an empty folder."""
     folder.mkdir(parents=True)
     with Registry(folder=folder / "registry") as registry:
-        yield Machine(folder, state, program, registry, select)
+        yield Machine(folder, state, program, registry, select, images)
 
 
 def furnish(to: Machine, seed: Machine, first: Callable[[], object]) -> None:

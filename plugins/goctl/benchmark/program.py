@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -32,6 +32,8 @@ REGISTRY = "goctl-benchmark"
 LEVEL = "beside"
 EDITED = "goctl_benchmark.go"
 _MARK = "// goctl benchmark "
+#: Who makes the images: whoever goctl.toml says, goctl's BuildKit engine, or `docker buildx bake` with programs and all.
+Images = Literal["", "buildkit", "bake"]
 _DESTINATION = re.compile(r"[a-z][a-z0-9+-]*:(?!\d+(?:/|\Z))")
 
 
@@ -108,10 +110,10 @@ def _package(file: Path) -> str:
     return found[1] if found and not re.search(r"^//go:build\s+ignore\b", text, re.MULTILINE) else ""
 
 
-def copy(program: Program, folder: Path, registry: str, level: Path | None = None) -> Path:
+def copy(program: Program, folder: Path, registry: str, level: Path | None = None, images: Images = "") -> Path:
     """Copies the program into an empty folder, made ready to be measured. Its goctl.toml there.
 
-    It pushes to `registry`, and its cache has the folder `level`, or no level at all.
+    It pushes to `registry`, its cache has the folder `level`, or no level at all, and `images` says who makes its images.
     """
     with storage_errors(str(folder)):
         if (program.top / ".git").exists():
@@ -119,7 +121,7 @@ def copy(program: Program, folder: Path, registry: str, level: Path | None = Non
         else:
             shutil.copytree(program.top, folder, symlinks=True, ignore=shutil.ignore_patterns(*_LEFT))
         for name in program.files:
-            _settle(folder / name, registry, level, is_top=name == program.shared)
+            _settle(folder / name, registry, level, images, is_top=name == program.shared)
     edit(program, folder, 0)
     return folder / program.file
 
@@ -151,7 +153,7 @@ def _git(folder: Path, *args: str) -> Completed:
         return Completed(args, 1, b"", b"git is not installed")
 
 
-def _settle(file: Path, registry: str, level: Path | None, *, is_top: bool) -> None:
+def _settle(file: Path, registry: str, level: Path | None, images: Images, *, is_top: bool) -> None:
     """Makes a goctl.toml push to one registry alone, and do nothing that reaches beyond this machine."""
     tree, _ = read(file, str(file))
     tree.pop("profiles", None)
@@ -171,8 +173,20 @@ def _settle(file: Path, registry: str, level: Path | None, *, is_top: bool) -> N
         release = {**release, "stages": [stage for stage in release.get("stages", STAGES) if stage in STAGES]}
     # Caches of BuildKit are the user's too.
     buildkit = {key: value for key, value in tree.get("buildkit", {}).items() if key not in ("cache-to", "cache-from")}
+    if images:
+        _bake(tree, inside=images == "bake")
     changed = {**tree, "registries": kept, "publish": publish, "release": release, "buildkit": buildkit}
     file.write_text(toml(changed), encoding="utf-8", newline="\n")
+
+
+def _bake(tree: dict[str, Any], *, inside: bool) -> None:
+    """Has every image made by BuildKit; programs too, where they are to be compiled `inside` of it."""
+    tree["image"] = {**tree.get("image", {}), "engine": "buildkit"}
+    for target in tree.get("targets", {}).values():
+        own = target.get("image", {})
+        if isinstance(own, dict):
+            rest = {key: value for key, value in own.items() if key not in ("engine", "compile")}
+            target["image"] = {**rest, "compile": "buildkit" if inside else own.get("compile", "host")}
 
 
 def _cache(declared: Mapping[str, Any], folder: str) -> dict[str, Any]:
@@ -182,14 +196,14 @@ def _cache(declared: Mapping[str, Any], folder: str) -> dict[str, Any]:
     return {**kept, "levels": [LEVEL], "pull-request-mode": "readwrite", LEVEL: level}
 
 
-def edit(program: Program, folder: Path, number: int) -> None:
+def edit(program: Program, folder: Path, number: int | str) -> None:
     """Makes the edited package another one than with any other number, and with it every program that imports it."""
     package = next(filter(None, map(_package, sorted((folder / program.edited).glob("*.go")))), "main")
     text = f'package {package}\n\nvar goctlBenchmark string\n\nfunc init() {{ goctlBenchmark = "{number}" }}\n'
     (folder / program.edited / EDITED).write_text(text, encoding="utf-8", newline="\n")
 
 
-def touch_module(program: Program, folder: Path, number: int) -> None:
+def touch_module(program: Program, folder: Path, number: int | str) -> None:
     """Writes another comment into go.mod: it has to be read, and every package listed anew; none is compiled."""
     file = folder / program.module / "go.mod"
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith(_MARK)]

@@ -12,6 +12,9 @@ Part = Literal["modules", "compiled", "project", "registry", "level"]
 PARTS: Final[tuple[Part, ...]] = ("modules", "compiled", "project", "registry")
 
 
+_ALL: Final = frozenset(PARTS)
+
+
 class State(msgspec.Struct, frozen=True):
     """`kept` is what the release finds; everything else is empty. `change` is made right before it."""
 
@@ -20,12 +23,15 @@ class State(msgspec.Struct, frozen=True):
     change: Literal["", "edit", "gomod"] = ""
 
     @property
+    def is_full(self) -> bool:
+        """Whether nothing is emptied. What a builder of buildx holds never is: it may be anybody's."""
+        return self.kept >= _ALL
+
+    @property
     def is_warm(self) -> bool:
         """Whether an earlier release has to have been made on this machine."""
         return bool(self.kept & {"project", "registry"})
 
-
-_ALL: Final = frozenset(PARTS)
 
 STATES: Final = {
     state.name: state
