@@ -112,12 +112,11 @@ def _required(kind: type[msgspec.Struct]) -> tuple[str, ...]:
 
 
 def _field(field: FieldInfo, value: Any, path: Path, problems: Problems) -> Any:
-    listed = _struct_listed(field.type)
-    if listed is not None and isinstance(value, list):
+    # Types are taken apart for lists and tables alone: a file may hold many thousand settings.
+    if isinstance(value, list) and (listed := _struct_listed(field.type)) is not None:
         each = [table(listed, one, (*path, str(number)), problems) for number, one in enumerate(value)]
         return _WRONG if None in each else tuple(each)
-    inner = _struct_in(field.type)
-    if inner is not None and isinstance(value, Mapping):
+    if isinstance(value, Mapping) and (inner := _struct_in(field.type)) is not None:
         made = table(inner, value, path, problems)
         return _WRONG if made is None else made
     if isinstance(value, Mapping) and typing.get_args(_parts(field.type)[0])[1:] == (str,):
