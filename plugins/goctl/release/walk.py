@@ -83,7 +83,9 @@ class Walk:
         #: Programs that levels of the cache know, and that are not here: ids of their steps.
         self._afar: set[str] = set()
         self._ended: queue.SimpleQueue[Outcome | Future[None]] = queue.SimpleQueue()
+        #: Images that wait for the others of their engine, and ids of those that are made although they are known.
         self._waiting: list[ImageStep] = []
+        self._again: set[str] = set()
         self._running: set[Future[None]] = set()
         self._compiling: set[Future[None]] = set()
 
@@ -112,6 +114,7 @@ class Walk:
     def again(self, steps: Iterable[ImageStep]) -> Results:
         """Makes images once more whose content has gone from the blob store although their digests are known."""
         steps = list(steps)
+        self._again = {step.id for step in steps}
         with ThreadPoolExecutor(8, "compile") as compilers, ThreadPoolExecutor(ASSEMBLERS, "assemble") as self._assemblers:
             self._make_programs({need for step in steps for need in step.needs if need in self._afar}, compilers)
             for step in steps:
@@ -273,12 +276,9 @@ class Walk:
     def _hand_waiting(self) -> None:
         for slot in {(step.project, step.engine) for step in self._waiting}:
             ready = [step for step in self._waiting if (step.project, step.engine) == slot]
-            wanted = [
-                step
-                for step in self._steps.values()
-                if isinstance(step, ImageStep) and (step.project, step.engine) == slot and step.id not in self._artifacts
-            ]
-            if len(ready) == len(wanted):
+            images = (step for step in self._steps.values() if isinstance(step, ImageStep))
+            lacking = (step for step in images if step.id not in self._artifacts or step.id in self._again)
+            if all(step in ready for step in lacking if (step.project, step.engine) == slot):
                 self._waiting = [step for step in self._waiting if step not in ready]
                 self._hand(ready, self._crew.host(ready[0]).engine(slot[1]), fetches=False)
 
