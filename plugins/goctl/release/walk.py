@@ -212,9 +212,8 @@ class Walk:
         """The steps of a batch that this run has to do, once nobody else is at the same: what others made is taken."""
         # By all of the unit's programs: what is known of them already differs from one machine to the next.
         flight = [step for step in self._steps.values() if isinstance(step, CompileStep) and step.unit == batch[0].unit]
-        if not self._flights.begin(flight, lambda: all(self._known.arrived(step) for step in batch)):
+        if not self._flights.begin(flight, lambda: self._is_brought(batch)):
             return batch
-        afar.bring(self._known, batch)
         left = []
         for step in batch:
             program = self._known.program(step)
@@ -224,6 +223,13 @@ class Walk:
             else:
                 left.append(step)
         return left
+
+    def _is_brought(self, batch: list[CompileStep]) -> bool:
+        """Whether others made all of a batch, and it is here: what is known of a program may arrive before it does."""
+        if not all(self._known.arrived(step) for step in batch):
+            return False
+        afar.bring(self._known, batch)
+        return all(self._known.program(step) is not None for step in batch)
 
     def _advance(self, step: AnyStep) -> None:
         """Does a step, or finds it known, as soon as all that it needs is there."""
