@@ -214,7 +214,7 @@ class BuildKitEngine:
     def _bake(self, document: BakeFile, outputs: Mapping[str, Output], executed: tuple[Platform, ...] | None) -> Results:
         """Builds targets. Raises as buildkit.run.bake."""
         from goctl.buildkit.run import bake
-        from goctl.release.buildkit_ready import ready, remembered
+        from goctl.release.buildkit_ready import look, ready, remembered
 
         known = remembered(self._session) if self._builder is None else None
         builder = known or (self._builder.result() if self._builder is not None else ready(self._session))
@@ -222,10 +222,9 @@ class BuildKitEngine:
             return bake(self._job(builder, document, outputs, executed), self._session.emit)
         except BuilderError:
             # What was lately true of it may not be any more.
-            now = ready(self._session) if known is not None else builder
-            if now == builder:
+            if known is None or look(self._session) == known:
                 raise
-            return bake(self._job(now, document, outputs, executed), self._session.emit)
+            return bake(self._job(ready(self._session), document, outputs, executed), self._session.emit)
 
     def _job(
         self,

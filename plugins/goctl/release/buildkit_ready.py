@@ -45,17 +45,23 @@ def remembered(session: Session) -> Builder | None:
     return seen.builder if seen is not None and 0 <= time.time() - seen.at <= LATELY else None
 
 
+def look(session: Session) -> Builder | None:
+    """The declared builder as it is; None where there is none. Raises BuilderError."""
+    from goctl.buildkit import builders
+    from goctl.buildkit.nodes import find
+
+    return find(builders.builders(), session.config.buildkit.builder)
+
+
 def ready(session: Session) -> Builder:
     """The declared builder, running. One that is not there yet is made, as `invoke builder.create` would.
 
     Raises BuilderError where it cannot be.
     """
     from goctl.buildkit import builders
-    from goctl.buildkit.nodes import find
     from goctl.release.builders import create
 
-    name = session.config.buildkit.builder
-    found = find(builders.builders(), name)
+    name, found = session.config.buildkit.builder, look(session)
     if found is None and name:
         create(session, dry=False, replace=False, force=False)
     if found is None or not all(node.is_running for node in found.machines):
