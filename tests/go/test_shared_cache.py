@@ -21,9 +21,12 @@ from goctl.testing.registry import Registry
 from goctl.values import Digest, from_json, to_json
 from tests.faults.shop import Shop
 from tests.go.project import Project, done
+from tests.services import objects, stores
 from tests.services.webdav import Server, serving
 
 pytestmark = pytest.mark.slow
+#: Levels on servers that are started where they are on PATH.
+SERVERS = {"redis": "redis-server", "dav": "nginx", "s3": "versitygw"}
 
 
 class Machine(Project):
@@ -98,12 +101,27 @@ def entries(tmp_path: Path, space: str) -> list[Path]:
     return sorted(path for path in (tmp_path / "shared" / space).rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("kind", ["file", "http", "oci"])
-def test_a_fresh_machine_compiles_nothing(
-    kind: str, tmp_path: Path, registry: Registry, web: Server, warm: Path, go: str
-) -> None:
-    url = {"file": (tmp_path / "shared").as_uri(), "http": web.url, "oci": f"oci://{registry.address}/shop/cache"}[kind]
-    level = f'[cache.team]\nurl = "{url}"\n'
+@pytest.fixture(params=["file", "http", "oci", *(pytest.param(one, marks=pytest.mark.integration) for one in SERVERS)])
+def level(request: pytest.FixtureRequest, tmp_path: Path, registry: Registry, web: Server) -> Iterator[str]:
+    """A level of each kind that machines can share."""
+    urls = {"file": (tmp_path / "shared").as_uri(), "http": web.url, "oci": f"oci://{registry.address}/shop/cache"}
+    if request.param in urls:
+        yield f'[cache.team]\nurl = "{urls[request.param]}"\n'
+        return
+    program = request.getfixturevalue("service")(request.param, SERVERS[request.param])
+    folder = tmp_path / "server"
+    folder.mkdir()
+    if request.param == "s3":
+        with objects.serving(program, folder) as server:
+            for name, value in objects.login(objects.OWNER).items():
+                request.getfixturevalue("monkeypatch").setenv(name, value)
+            yield server.level
+        return
+    with (stores.redis if request.param == "redis" else stores.dav)(program, folder) as url:
+        yield f'[cache.team]\nurl = "{url}"\n'
+
+
+def test_a_fresh_machine_compiles_nothing(level: str, tmp_path: Path, registry: Registry, warm: Path, go: str) -> None:
     one = Machine(tmp_path / "one", registry.address, level, warm)
     first = one.released()
     assert len([step for step in first.made if step.startswith("compile:")]) == 4

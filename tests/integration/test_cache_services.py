@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import random
-import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,69 +19,29 @@ from goctl.contracts import Conditional, Listing, Shelf
 from goctl.errors import LevelError
 from goctl.registry.artifacts import ArtifactShelf
 from goctl.testing.host import Host
+from tests.services import objects, stores
 
 pytestmark = pytest.mark.integration
-NGINX = """daemon off; pid {folder}/pid; error_log stderr;
-{user}
-events {{}}
-http {{ access_log off; client_body_temp_path {folder}/tmp; client_max_body_size 0;
-  server {{ listen 127.0.0.1:{port}; location / {{ root {folder}/files; dav_methods PUT DELETE MKCOL;
-  create_full_put_path on; }} }} }}
-"""
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-@contextlib.contextmanager
-def running(command: list[str], port: int, **env: str) -> Iterator[None]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env or None)
-    try:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @pytest.fixture
 def redis(tmp_path: Path, service: Callable[[str, str], str]) -> Iterator[RedisShelf]:
-    port = _free_port()
-    command = [service("redis", "redis-server"), "--port", str(port), "--dir", str(tmp_path), "--save", ""]
-    with running(command, port):
-        yield RedisShelf(f"redis://127.0.0.1:{port}/0", timeout=5)
+    with stores.redis(service("redis", "redis-server"), tmp_path) as url:
+        yield RedisShelf(url, timeout=5)
 
 
 @pytest.fixture
 def dav(tmp_path: Path, service: Callable[[str, str], str]) -> Iterator[WebShelf]:
-    port = _free_port()
-    nginx = service("dav", "nginx")
-    (tmp_path / "files").mkdir()
-    # Started by root, nginx would write as somebody who may not look into the folder of a test.
-    user = "user root;" if hasattr(os, "geteuid") and os.geteuid() == 0 else ""
-    (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, port=port, user=user))
-    with running([nginx, "-c", str(tmp_path / "nginx.conf"), "-p", str(tmp_path)], port):
-        yield WebShelf(f"http://127.0.0.1:{port}/cache", timeout=5)
+    with stores.dav(service("dav", "nginx"), tmp_path) as url:
+        yield WebShelf(url, timeout=5)
 
 
 @pytest.fixture
 def s3(tmp_path: Path, service: Callable[[str, str], str], monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectShelf]:
-    port = _free_port()
-    (tmp_path / "buckets" / "builds").mkdir(parents=True)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-long-word-for-tests")
-    command = [service("s3", "versitygw"), "--access", "tester", "--secret", "a-long-word-for-tests"]
-    command += ["--port", f"127.0.0.1:{port}", "posix", str(tmp_path / "buckets")]
-    with running(command, port):
-        options = {"endpoint": f"http://127.0.0.1:{port}", "region": "us-east-1"}
-        yield ObjectShelf("s3://builds/shop", options=options, timeout=5)
+    for name, value in objects.login(objects.OWNER).items():
+        monkeypatch.setenv(name, value)
+    with objects.serving(service("s3", "versitygw"), tmp_path) as server:
+        yield ObjectShelf("s3://builds/shop", options=server.options, timeout=5)
 
 
 @pytest.fixture
@@ -151,7 +107,7 @@ def test_redis_forgets_by_age(redis: RedisShelf, tmp_path: Path) -> None:
 
 
 def test_a_server_that_went_away_is_an_error(tmp_path: Path) -> None:
-    port = _free_port()
+    port = stores.free_port()
     for shelf in (
         RedisShelf(f"redis://127.0.0.1:{port}/0", timeout=1),
         ObjectShelf(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import io
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -122,7 +123,7 @@ def _mac(header: Header, secret: bytes) -> str:
 
 
 class _Joined(io.RawIOBase):
-    """A header and a file, one after the other."""
+    """A header and a file, one after the other. Clients of object stores go to the end and back, to learn the size."""
 
     def __init__(self, head: bytes, source: Path, check: Callable[[], None]) -> None:
         self._head = memoryview(head)
@@ -133,6 +134,15 @@ class _Joined(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._head) + os.fstat(self._file.fileno()).st_size}
+        self._at = max(0, start[whence] + offset)
+        self._file.seek(max(0, self._at - len(self._head)))
+        return self._at
+
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         self._check()
         view = memoryview(buffer).cast("B")
@@ -141,7 +151,9 @@ class _Joined(io.RawIOBase):
             view[: len(part)] = part
             self._at += len(part)
             return len(part)
-        return self._file.readinto(view) or 0
+        count = self._file.readinto(view) or 0
+        self._at += count
+        return count
 
     def close(self) -> None:
         self._file.close()

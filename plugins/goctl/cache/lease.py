@@ -8,6 +8,7 @@ waited long enough makes the thing too, and both come to the same.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import threading
 import time
@@ -87,21 +88,17 @@ class ShelfLeases:
         self._check = check
         self._length = length
         self._now = now
-        self._holder = f"{os.getpid()}-{os.urandom(6).hex()}"
 
     @contextlib.contextmanager
     def turn(self, key: str, done: Callable[[], bool]) -> Iterator[None]:
         """As FolderLeases.turn. Raises LevelError where the shelf fails."""
-        name = f"{LEASE}/{key}"
+        holder = f"{os.getpid()}-{os.urandom(6).hex()}"
         started = time.monotonic()
-        while not self._shelf.create(name, self._terms()):
-            if self._is_over(name):
-                self._shelf.remove(name)
-                continue
+        while not (names := self._taken(key, holder)):
             _pause(started, done, self._check)
             time.sleep(_POLL)
         ended = threading.Event()
-        renewing = threading.Thread(target=self._renew, args=(name, ended), name="lease", daemon=True)
+        renewing = threading.Thread(target=self._renew, args=(names[-1], holder, ended), name="lease", daemon=True)
         renewing.start()
         try:
             if done():
@@ -111,24 +108,43 @@ class ShelfLeases:
             ended.set()
             renewing.join(_POLL)
             with contextlib.suppress(LevelError):
-                self._shelf.remove(name)
+                for name in names:
+                    self._shelf.remove(name)
 
-    def _terms(self) -> bytes:
-        return msgspec.json.encode(Terms(self._holder, self._now() + self._length))
+    def _taken(self, key: str, holder: str) -> list[str]:
+        """The name of the lease that is ours now, last of all, behind those that ended; nothing where somebody has it.
 
-    def _is_over(self, name: str) -> bool:
-        """Whether the lease that is there is nobody's: it ended, or cannot be read."""
-        pieces = self._shelf.read(name)
-        if pieces is None:
-            return False
-        try:
-            return msgspec.json.decode(b"".join(pieces), type=Terms).until < self._now()
-        except ValueError:
-            return True
+        A lease that ended is not removed to make room: of many who see its end one would remove what another has just
+        created. The next one has a name that follows from it, which again only one can create.
+        """
+        names = [f"{LEASE}/{key}"]
+        while not self._shelf.create(names[-1], self._terms(holder)):
+            pieces = self._shelf.read(names[-1])
+            if pieces is None:
+                return []  # given back just now
+            content = b"".join(pieces)
+            terms = _read(content)
+            if terms.holder == holder:
+                break  # it was created, and the answer lost
+            if terms.until >= self._now():
+                return []
+            names.append(f"{LEASE}/{key}.{hashlib.sha256(names[-1].encode() + content).hexdigest()[:16]}")
+        return names
 
-    def _renew(self, name: str, ended: threading.Event) -> None:
+    def _terms(self, holder: str) -> bytes:
+        return msgspec.json.encode(Terms(holder, self._now() + self._length))
+
+    def _renew(self, name: str, holder: str, ended: threading.Event) -> None:
         while not ended.wait(self._length / 3):
             try:
-                self._shelf.write(name, SealedBytes(self._terms()))
+                self._shelf.write(name, SealedBytes(self._terms(holder)))
             except LevelError:
                 return  # it ends by itself, and somebody else may then be at it too
+
+
+def _read(content: bytes) -> Terms:
+    """What a lease says; one that cannot be read has ended."""
+    try:
+        return msgspec.json.decode(content, type=Terms)
+    except ValueError:
+        return Terms("", 0.0)

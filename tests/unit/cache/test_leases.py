@@ -66,10 +66,15 @@ def test_a_leader_that_was_killed_holds_nobody_up(tmp_path: Path) -> None:
 def test_a_lease_that_nobody_renews_ends(tmp_path: Path) -> None:
     now = time.time()
     shelf = FolderShelf(tmp_path)
-    shelf.create("lease/ab12", ShelfLeases(shelf, no_check, now=lambda: now - 31)._terms())
+    shelf.create("lease/ab12", ShelfLeases(shelf, no_check, now=lambda: now - 31)._terms("gone"))
     with ShelfLeases(shelf, no_check, now=lambda: now).turn("ab12", never):
         assert not shelf.create("lease/ab12", b"x")
-    assert shelf.create("lease/ab12", b"x")
+        with (
+            pytest.raises(Waited),
+            ShelfLeases(shelf, no_check, now=lambda: now).turn("ab12", iter((False, True)).__next__),
+        ):
+            raise AssertionError("it was not its turn")
+    assert list(shelf.held()) == []
 
 
 def test_a_lease_that_cannot_be_read_is_nobodys(tmp_path: Path) -> None:
@@ -83,7 +88,38 @@ def test_a_lease_is_renewed_while_its_holder_lives(tmp_path: Path) -> None:
     shelf = FolderShelf(tmp_path)
     with ShelfLeases(shelf, no_check, length=0.6).turn("ab12", never):
         time.sleep(1.5)
-        assert not ShelfLeases(shelf, no_check)._is_over("lease/ab12")
+        assert ShelfLeases(shelf, no_check)._taken("ab12", "somebody") == []
+
+
+class LosingShelf(FolderShelf):
+    """A shelf whose first answer to a creation gets lost on its way: it is asked again by who never saw it."""
+
+    def create(self, name: str, content: bytes) -> bool:
+        super().create(name, content)
+        return super().create(name, content)
+
+
+def test_a_lease_whose_creation_was_not_answered_is_held(tmp_path: Path) -> None:
+    started = time.monotonic()
+    with ShelfLeases(LosingShelf(tmp_path), no_check).turn("ab12", never):
+        assert time.monotonic() - started < lease.LENGTH / 2
+
+
+#: As WANTS, with leases that end soon; whoever is first takes its time and is killed.
+WANTS_AFTER_A_KILL = WANTS.replace("lambda: None)\nmade", "lambda: None, length=5)\nmade").replace("0.3", "SECONDS")
+
+
+def test_of_many_who_see_a_lease_end_one_takes_it_over(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WANTS_AFTER_A_KILL.replace("SECONDS", "60"), str(tmp_path), "shelf"]
+    leader = subprocess.Popen(command)
+    while not (tmp_path / "log").exists():
+        time.sleep(0.02)
+    leader.kill()
+    leader.wait()
+    command[2] = WANTS_AFTER_A_KILL.replace("SECONDS", "0.3")
+    running = [subprocess.Popen(command) for _ in range(8)]
+    assert [one.wait(60) for one in running] == [0] * 8
+    assert (tmp_path / "log").read_text() == "made\n" * 2
 
 
 def test_who_waits_goes_on_when_the_thing_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
