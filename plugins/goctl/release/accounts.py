@@ -8,10 +8,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from goctl.cache import tally
 from goctl.errors import Interrupted, LevelError, StorageError
 from goctl.events import Notice
-from goctl.release import identity, keeping
 from goctl.values import Duration
 
 if TYPE_CHECKING:
@@ -36,6 +34,9 @@ def settling(session: Session) -> Iterator[None]:
 
 def settle(session: Session, levels: Chain, *, abandon: bool) -> None:
     """Waits for what is being written, or gives it up. Says which level costs more than it saves."""
+    from goctl.cache import tally
+    from goctl.release import identity
+
     if levels.writes and not abandon and any(member.tally.stored for member in levels.members):
         identity.publish(session)
     if not levels.close(abandon=abandon) and not abandon:
@@ -68,6 +69,8 @@ def settle(session: Session, levels: Chain, *, abandon: bool) -> None:
 
 def _trim(session: Session, levels: Chain) -> None:
     """Keeps levels that were written within their size and age, side by side, and for no longer than TRIMMING."""
+    from goctl.release import keeping
+
     until = time.monotonic() + TRIMMING
     done: set[str] = set()
 

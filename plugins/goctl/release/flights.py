@@ -7,9 +7,6 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from goctl.cache.folder import FolderShelf
-from goctl.cache.lease import FolderLeases, ShelfLeases, Waited
-from goctl.cache.shelved import ShelvedLevel
 from goctl.contracts import Conditional
 from goctl.errors import LevelError
 from goctl.plan import keys
@@ -34,6 +31,8 @@ class Flights:
         inputs = sorted(str(step.input) for step in steps if step.input is not None)
         if self._levels is None or not self._levels.writes or len(inputs) != len(steps):
             return False
+        from goctl.cache.lease import Waited
+
         key = keys.combine("flight", *inputs).hex
         # Who holds a lease already waits for nobody: two such could wait for each other.
         with self._guard:
@@ -50,6 +49,10 @@ class Flights:
         return False
 
     def _enter(self, key: str, done: Callable[[], bool]) -> None:
+        from goctl.cache.folder import FolderShelf
+        from goctl.cache.lease import FolderLeases, ShelfLeases
+        from goctl.cache.shelved import ShelvedLevel
+
         members = [m for m in (self._levels.members if self._levels is not None else ()) if m.writes and m.reads]
         levels = [(member, member.level) for member in members if isinstance(member.level, ShelvedLevel)]
         for member, level in levels:
