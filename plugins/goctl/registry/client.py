@@ -20,8 +20,9 @@ from goctl.registry.credentials import Find
 from goctl.registry.keychain import Keychain
 from goctl.registry.refusals import refusal, unreachable
 from goctl.system.addresses import is_loopback, leads_inward
-from goctl.system.http import Body, Http, Response, TransportError, origin, split
+from goctl.system.http import Body, Http, Response, origin, split
 from goctl.system.patience import TEMPORARY, Patience
+from goctl.system.transport import TransportError
 from goctl.values import DOCKER_HUB, Descriptor, Digest
 
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
