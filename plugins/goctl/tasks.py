@@ -8,6 +8,7 @@ has pre-tasks.
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import sys
 import threading
@@ -87,16 +88,25 @@ def _members(file: Path) -> dict[str, Path]:
     return found
 
 
-def _may_meet(project: str) -> bool:
-    """Whether the command line that invoke was called with may name a task of this project. Another program's may."""
+def _is_listing() -> bool:
+    return any(word in ("-l", "--list") or word.startswith("--list=") for word in sys.argv[1:])
+
+
+def _words() -> list[str] | None:
+    """The words of the command line that invoke was called with, any of which may name a task. None where all tasks may be
+    meant: of another program, of the shell's completion, and where no task is named."""
     words = sys.argv[1:]
-    if any(word in ("-l", "--list") or word.startswith("--list=") for word in words):
-        return False
     program = Path(sys.argv[0])
     called = program.parent.name if program.stem == "__main__" else program.stem
-    if called not in _INVOKE or "--complete" in words:
-        return True
-    return any(project in word.replace("_", "-") for word in words)
+    if called not in _INVOKE or "--complete" in words or all(word.startswith("-") for word in words):
+        return None
+    return [word.replace("_", "-") for word in words]
+
+
+def _may_meet(project: str) -> bool:
+    """Whether the command line may name a task of this project."""
+    words = _words()
+    return not _is_listing() and (words is None or any(project in word for word in words))
 
 
 class _Shared(Collection):
@@ -116,8 +126,19 @@ class _Shared(Collection):
 
     @property
     def task_names(self) -> dict[str, list[str]]:
-        """What the parser may meet. It copies each task that it could, and forty projects have a thousand of them."""
-        return {} if self.is_project and not _may_meet(self.name or "") else super().task_names
+        """What the parser may meet. It copies each task that it could, twice, and forty projects have a thousand of them."""
+        if self.is_project and not _may_meet(self.name or ""):
+            return {}
+        names = super().task_names
+        words = _words()
+        if words is None:
+            return names
+        # By the last part of a name alone: this may be a part of any collection, under any name.
+        return {
+            name: aliases
+            for name, aliases in names.items()
+            if name == self.default or any(part in word for part in (name.rpartition(".")[2], *aliases) for word in words)
+        }
 
     def transform(self, name: str) -> str:
         # invoke goes through each name letter by letter; those of goctl's tasks hold no underscores to begin with.
@@ -222,6 +243,9 @@ def _call(context: Context, file: Path, name: str, profile: str, options: dict[s
     # an installer compiled nothing (uv, an editable install), every run would compile goctl and its packages anew.
     before = sys.dont_write_bytecode
     sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+    # What is imported stays: to look through it for garbage, every 700 objects anew, takes a tenth of a short command.
+    thresholds = gc.get_threshold()
+    gc.set_threshold(50_000, *thresholds[1:])
     try:
         with _interrupts_held():
             from goctl.commands import command
@@ -238,4 +262,5 @@ def _call(context: Context, file: Path, name: str, profile: str, options: dict[s
         # invoke would end with 1; shells and their scripts expect 130 of what was interrupted.
         raise Exit(code=130) from None
     finally:
+        gc.set_threshold(*thresholds)
         sys.dont_write_bytecode = before

@@ -39,11 +39,13 @@ def go_image(registry_address: str, crane: str) -> str:
     return f"{registry_address}/golang:{versions[-1]}"
 
 
-def project(folder: Path, space: str, builder: str, go_image: str, *, compile: str = "host", more: str = "") -> Project:
+def project(
+    folder: Path, space: str, builder: str, go_image: str, *, compile: str = "host", assemble: str = "goctl"
+) -> Project:
     made = Project(folder, space)
     file = folder / "goctl.toml"
     text = file.read_text().replace('base = "static"', f'base = "static"\nengine = "buildkit"\ncompile = "{compile}"')
-    file.write_text(f'{text}\n[buildkit]\nbuilder = "{builder}"\ngo-image = "{go_image}"\n{more}')
+    file.write_text(f'{text}\n[buildkit]\nbuilder = "{builder}"\ngo-image = "{go_image}"\nassemble = "{assemble}"\n')
     return made
 
 
@@ -56,11 +58,19 @@ def invoke(made: Project, *args: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("compile", ["host", "buildkit"])
+@pytest.mark.parametrize(("compile", "assemble"), [("host", "buildkit"), ("buildkit", "buildkit"), ("buildkit", "goctl")])
 def test_what_is_baked_runs_where_it_is_made_for(
-    compile: str, space: str, builder: str, go_image: str, docker_engine: str, crane: str, go: str, tmp_path: Path
+    compile: str,
+    assemble: str,
+    space: str,
+    builder: str,
+    go_image: str,
+    docker_engine: str,
+    crane: str,
+    go: str,
+    tmp_path: Path,
 ) -> None:
-    made = project(tmp_path / "probe", space, builder, go_image, compile=compile)
+    made = project(tmp_path / "probe", space, builder, go_image, compile=compile, assemble=assemble)
     released = made.release()
     assert released["platforms"] == list(PLATFORMS)
     run_everywhere(docker_engine, f"{made.image}@{released['digest']}")
@@ -70,10 +80,11 @@ def test_what_is_baked_runs_where_it_is_made_for(
     assert (again["digest"], again["cached"]) == (released["digest"], "all")
 
 
+@pytest.mark.parametrize(("compile", "assemble"), [("host", "buildkit"), ("buildkit", "goctl")])
 def test_images_whose_content_has_gone_are_made_again(
-    space: str, builders: list[str], go_image: str, crane: str, go: str, tmp_path: Path
+    compile: str, assemble: str, space: str, builders: list[str], go_image: str, crane: str, go: str, tmp_path: Path
 ) -> None:
-    made = project(tmp_path / "probe", space, builders[0], go_image)
+    made = project(tmp_path / "probe", space, builders[0], go_image, compile=compile, assemble=assemble)
     before = made.release()["digest"]
     shutil.rmtree(made.root / ".goctl/blobs")
     file = made.root / "goctl.toml"
@@ -87,9 +98,45 @@ def test_equal_content_has_equal_digests_wherever_it_is_baked(
 ) -> None:
     found = set()
     for number, builder in enumerate(builders):
-        made = project(tmp_path / str(number) / "probe", f"{space}-{number}", builder, go_image)
+        made = project(tmp_path / str(number) / "probe", f"{space}-{number}", builder, go_image, assemble="buildkit")
         found.add(made.release()["digest"])
     assert len(found) == 1
+
+
+def test_images_are_the_embedded_engines_wherever_they_are_compiled(
+    space: str, builders: list[str], go_image: str, go: str, tmp_path: Path
+) -> None:
+    """Nobody has to know which engine made an image: whoever compiles the same program makes the same image of it."""
+    inside = project(tmp_path / "inside" / "probe", f"{space}-inside", builders[0], go_image, compile="buildkit")
+    embedded = Project(tmp_path / "embedded" / "probe", f"{space}-embedded")
+    assert inside.release()["digest"] == embedded.release()["digest"]
+
+
+def test_an_image_that_needs_no_builder_asks_for_none(space: str, registry_address: str, go: str, tmp_path: Path) -> None:
+    made = project(tmp_path / "probe", space, "nobody-made-this", f"{registry_address}/golang:none")
+    assert made.release()["platforms"] == list(PLATFORMS)
+
+
+def test_a_builder_that_is_not_what_it_was_is_asked_again(
+    space: str, builders: list[str], go_image: str, docker_engine: str, go: str, tmp_path: Path
+) -> None:
+    name = f"goctl-{secrets.token_hex(4)}"
+    listed = map(json.loads, said(docker_engine, "buildx", "ls", "--format", "json").splitlines())
+    remote = [one["Nodes"][0]["Endpoint"] for one in listed if one["Name"] in builders and one["Driver"] == "remote"]
+    if not remote:
+        pytest.skip("needs a builder with the driver remote")
+    made = project(tmp_path / "probe", space, name, go_image, compile="buildkit")
+    file = made.root / "goctl.toml"
+    file.write_text(f'{file.read_text()}driver = "remote"\nnodes = [{{ endpoint = "{remote[0]}" }}]\n')
+    try:
+        made.release()
+        said(docker_engine, "buildx", "rm", name)
+        (made.root / "assets/greeting.txt").write_text("another")
+        source = made.root / "cmd/probe/main.go"
+        source.write_text(source.read_text() + "\nvar edited = 1\n")
+        assert made.release()["platforms"] == list(PLATFORMS)
+    finally:
+        subprocess.run([docker_engine, "buildx", "rm", name], capture_output=True, check=False)
 
 
 def test_a_target_that_fails_leaves_every_name_where_it_was(
@@ -112,10 +159,17 @@ def test_a_target_that_fails_leaves_every_name_where_it_was(
     assert "NAME_UNKNOWN" in done.stderr
 
 
-def test_dockers_own_builder_is_refused_before_anything_runs(
+def test_dockers_own_builder_compiles_for_all_platforms(
     space: str, docker_engine: str, buildx: str, go_image: str, go: str, tmp_path: Path
 ) -> None:
     made = project(tmp_path / "probe", space, "default", go_image, compile="buildkit")
+    assert made.release()["platforms"] == list(PLATFORMS)
+
+
+def test_dockers_own_builder_is_refused_whole_images_before_anything_runs(
+    space: str, docker_engine: str, buildx: str, go_image: str, go: str, tmp_path: Path
+) -> None:
+    made = project(tmp_path / "probe", space, "default", go_image, compile="buildkit", assemble="buildkit")
     told = invoke(made, "release", code=13)
     assert "docker-container" in told
     assert not list((made.root / ".goctl/scratch").glob("images-*"))
@@ -145,8 +199,16 @@ def test_parity_tells_what_differs(space: str, builders: list[str], go_image: st
     assert {row[1] for row in table["rows"]} == {"/usr/local/bin/probe"}
 
 
+@pytest.mark.parametrize("assemble", ["goctl", "buildkit"])
 def test_debian_packages_are_installed_and_leave_no_lists(
-    space: str, registry_address: str, builder: str, go_image: str, docker_engine: str, go: str, tmp_path: Path
+    assemble: str,
+    space: str,
+    registry_address: str,
+    builder: str,
+    go_image: str,
+    docker_engine: str,
+    go: str,
+    tmp_path: Path,
 ) -> None:
     with Repository(tmp_path / "apt", "goctl-greeting", "hello from Debian") as repository:
         base = tmp_path / "base"
@@ -158,7 +220,7 @@ def test_debian_packages_are_installed_and_leave_no_lists(
         )
         build = ("buildx", "build", "--builder", builder, "--provenance=false", "--push", "--platform=linux/amd64")
         said(docker_engine, *build, "--tag", f"{space}/base:1", str(base))
-        made = project(tmp_path / "probe", space, builder, go_image)
+        made = project(tmp_path / "probe", space, builder, go_image, assemble=assemble)
         file = made.root / "goctl.toml"
         text = file.read_text().replace('base = "static"', f'base = "{space}/base:1"').replace('user = "nonroot"\n', "")
         text = re.sub("default = .*", 'default = ["linux/amd64"]', text)
@@ -166,6 +228,12 @@ def test_debian_packages_are_installed_and_leave_no_lists(
             f'{text}\n[targets.probe.image.dockerfile]\npackages = ["goctl-greeting"]\ndistribution = "debian"\n'
         )
         digest = made.release()["digest"]
+    if assemble == "goctl":
+        # The repository is gone, and the builder with all that it kept is another: what is there serves.
+        file.write_text(file.read_text().replace(f'builder = "{builder}"', 'builder = "nobody-made-this"'))
+        (made.root / "assets/greeting.txt").write_text("another")
+        before, digest = digest, made.release()["digest"]
+        assert before != digest
     run = ("run", "--rm", "--entrypoint", "/bin/sh", f"{made.image}@{digest}", "-c")
     script = "cat /usr/share/goctl-greeting/greeting; echo; id -u; ls /var/lib/apt/lists | wc -l; /usr/local/bin/probe"
     lines = said(docker_engine, *run, script).splitlines()

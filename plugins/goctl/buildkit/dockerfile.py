@@ -17,8 +17,8 @@ from goctl.plan.goenv import go_environment
 
 #: The folder of the sources, and of the programs, in the stage that compiles.
 _SOURCES, _OUT = "/src", "/out"
-#: Programs and what they need are nobody's in particular: who runs them reads them.
-_NOBODY = "65532:65532"
+#: Who runs a program on a base that packages were installed on, as root, where nothing else is said.
+NOBODY = "65532:65532"
 _CACHES = (
     "--mount=type=cache,id=goctl-modules,target=/go/pkg/mod",
     "--mount=type=cache,id=goctl-build,target=/root/.cache/go-build",
@@ -36,11 +36,7 @@ class Line(msgspec.Struct, frozen=True):
 def lines(recipe: Recipe) -> list[Line]:
     """The instructions of a recipe. Raises ConfigError for a base whose package manager nobody knows."""
     found = [*_compiling(recipe, recipe.compilation)] if recipe.compilation is not None else []
-    base = STATIC_CONTEXT if recipe.is_static else recipe.base
-    found.append(Line(f"FROM {base}", "minimal-base" if recipe.base in ("scratch", "static") else "pinned"))
-    found += [Line(f"ARG {name}", "labels-last") for name, _ in recipe.args]
-    if recipe.packages:
-        found += [Line("USER root", "packages"), Line(_install(recipe), "packages")]
+    found += _base(recipe)
     for asset in recipe.assets:
         found.append(Line(f"COPY --link {_words(_pattern(asset.source), _escaped(asset.path))}", "cache-order"))
     found += _programs(recipe)
@@ -56,9 +52,64 @@ def text(recipe: Recipe) -> str:
 
 
 def programs_text(recipe: Recipe, own: Compilation) -> str:
-    """A file whose result is programs alone, for an output into a folder."""
-    found = [*_compiling(recipe, own), Line("FROM scratch"), Line(f"COPY --from=goctl-compile {_OUT}/ /")]
-    return "\n".join(line.text for line in found) + "\n"
+    """A file whose result is programs alone, those of each platform in a folder of its slug, for an output into a folder.
+
+    Nothing becomes a layer that need not: sources are mounted, and one step compiles for all platforms, at once as
+    BuildKit would do it. The .dockerignore has to keep out of the context what is no source.
+    """
+    sources = own.sources
+    found = [
+        f"FROM {own.image} AS goctl-compile",
+        f"WORKDIR {_escaped(posixpath.normpath(posixpath.join(_SOURCES, sources.module)))}",
+    ]
+    # Go may note sums of a workspace beside go.work: in what is thrown away afterwards.
+    writable = ",rw" if any(posixpath.basename(file) == "go.work" for file in sources.module_files) else ""
+    if not sources.vendored:
+        found += _fetching(recipe, own, writable)
+    if own.ldflags is not None:
+        found.append("ARG GOCTL_LDFLAGS")
+    mounts = [*_CACHES, *_secrets(recipe), f"--mount=type=bind,target={_SOURCES}{writable}"]
+    found.append(_run(mounts, _go_builds(own)))
+    found += ["FROM scratch", f"COPY --from=goctl-compile {_OUT}/ /"]
+    return "\n".join(found) + "\n"
+
+
+def _fetching(recipe: Recipe, own: Compilation, writable: str) -> Iterator[str]:
+    """The step that fetches modules, of nothing but the files that name them."""
+    files = own.sources.module_files
+    mounts = [*_CACHES[:1], *_secrets(recipe)]
+    if all(re.fullmatch(r"[\w./@+-]+", file) for file in files):
+        mounts += [f"--mount=type=bind,source={file},target={_SOURCES}/{file}{writable}" for file in files]
+    else:  # what mounts are called is read as CSV, as words and as a template: some names are better copied
+        yield from (f"COPY {_words(_pattern(file), _folder(posixpath.dirname(file)))}" for file in files)
+    yield _run(mounts, [" ".join([*_assignments(own), "go mod download"])])
+
+
+def _go_builds(own: Compilation) -> list[str]:
+    """The shell's lines: a go build for each platform, all at once; the first that fails ends the step."""
+    flags, packages = _flags_and_packages(own)
+    commands = []
+    for platform in own.platforms:
+        environment = [f"{name}={value}" for name, value in go_environment(platform).items()]
+        folder = f"{_OUT}/{platform.slug}/"
+        commands.append(" ".join([*_assignments(own), *environment, "go", "build", *flags, "-o", folder, "--", *packages]))
+    if len(commands) == 1:
+        return commands
+    return [*(f'{command} & all="$all $!";' for command in commands), 'for one in $all; do wait "$one" || exit; done']
+
+
+def base_text(recipe: Recipe) -> str:
+    """A file whose result is a recipe's base with its packages installed."""
+    return "\n".join(line.text for line in _base(recipe)) + "\n"
+
+
+def _base(recipe: Recipe) -> Iterator[Line]:
+    base = STATIC_CONTEXT if recipe.is_static else recipe.base
+    yield Line(f"FROM {base}", "minimal-base" if recipe.base in ("scratch", "static") else "pinned")
+    yield from (Line(f"ARG {name}", "labels-last") for name, _ in recipe.args)
+    if recipe.packages:
+        yield Line("USER root", "packages")
+        yield Line(_install(recipe), "packages")
 
 
 def _compiling(recipe: Recipe, own: Compilation) -> Iterator[Line]:
@@ -90,12 +141,17 @@ def _go_build(own: Compilation) -> list[str]:
         variables = [f"{name}={value}" for name, value in env.items() if name not in ("GOOS", "GOARCH", "CGO_ENABLED")]
         if variables:
             variants.append(f"  {platform.plain}) export {' '.join(variables)} ;;")
-    ldflags = ['"-ldflags=$GOCTL_LDFLAGS"'] if own.ldflags is not None else []
-    flags = ["-trimpath", "-buildvcs=false", *map(shlex.quote, own.flags), *ldflags]
-    packages = [shlex.quote(program.package) for program in own.programs]
+    flags, packages = _flags_and_packages(own)
     choice = ['case "$TARGETPLATFORM" in', *variants, "esac;"] if variants else []
     environment = [*_assignments(own), 'GOOS="$TARGETOS"', 'GOARCH="$TARGETARCH"', "CGO_ENABLED=0"]
     return [*choice, " ".join([*environment, "go", "build", *flags, "-o", f"{_OUT}/", "--", *packages])]
+
+
+def _flags_and_packages(own: Compilation) -> tuple[list[str], list[str]]:
+    """Of a go build, as the shell reads them."""
+    ldflags = ['"-ldflags=$GOCTL_LDFLAGS"'] if own.ldflags is not None else []
+    flags = ["-trimpath", "-buildvcs=false", *map(shlex.quote, own.flags), *ldflags]
+    return flags, [shlex.quote(program.package) for program in own.programs]
 
 
 def _assignments(own: Compilation) -> list[str]:
@@ -131,7 +187,7 @@ def _settings(recipe: Recipe) -> Iterator[Line]:
         yield Line(f"EXPOSE {port}")
     if own.working_directory is not None:
         yield Line(f"WORKDIR {_escaped(own.working_directory)}")
-    user = own.user or (_NOBODY if recipe.packages else "")
+    user = own.user or (NOBODY if recipe.packages else "")
     if user:
         yield Line(f"USER {user}", "nonroot")
     if own.entrypoint:

@@ -20,6 +20,8 @@ from goctl.values import Platform
 #: Lines that are kept of what a step prints, and characters of the longest.
 KEPT: Final = 60
 LONGEST: Final = 2000
+#: Characters of a step's title.
+_TITLE: Final = 120
 #: The words by which BuildKit ends steps that somebody else's fault made needless.
 _CANCELED: Final = ("context canceled", "canceled: ")
 _NAME = re.compile(r"\[([^\]]*)\]\s*(.*)\Z", re.DOTALL)
@@ -103,7 +105,13 @@ def named(name: str, targets: Collection[str]) -> Named:
         words.pop(0)
     internal = words[:1] == ["internal"] or title.startswith("resolving provenance")
     stage = words[0] if words and not internal and "/" not in words[0] else ""
-    return Named(f"{stage}: {title}" if stage else title, target, platform, internal)
+    return Named(_short(f"{stage}: {title}" if stage else title), target, platform, internal)
+
+
+def _short(title: str) -> str:
+    """A title for one line: what is run, and not what is mounted meanwhile."""
+    plain = " ".join(word for word in title.split() if not word.startswith("--mount="))
+    return plain if len(plain) <= _TITLE else f"{plain[: _TITLE - 1]}…"
 
 
 def _platform(word: str) -> str:

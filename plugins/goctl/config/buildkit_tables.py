@@ -71,6 +71,13 @@ class BuildKit(Table, frozen=True):
     keep_going: Annotated[
         bool, doc("Whether the other targets are built when one has failed. Nothing is pushed then all the same.")
     ] = False
+    assemble: Annotated[
+        Literal["goctl", "buildkit"],
+        doc(
+            "Who puts images together. `goctl`: BuildKit installs packages and compiles, and hands over no more than that; "
+            "layers are those of the embedded engine. `buildkit`: line by line of the Dockerfile that `invoke bake` writes."
+        ),
+    ] = "goctl"
     cache_to: Annotated[
         Strings,
         doc(

@@ -9,13 +9,25 @@ from goctl.config.model import Config, Dockerfile, Image, Target
 from goctl.plan.model import Baking, CompileStep
 from goctl.plan.naming import Names
 
-BUILDKIT = "buildkit"
+BUILDKIT, EMBEDDED = "buildkit", "embedded"
 
 
 def compiles_inside(target: Target) -> bool:
     """Whether a target's programs are BuildKit's to compile, and none are needed on the host for its image."""
     image = target.image
     return isinstance(image, Image) and image.engine == BUILDKIT and image.compile == BUILDKIT
+
+
+def image_engine(config: Config, target: Target) -> str:
+    """The engine that makes a target's images. One that installs nothing and compiles nothing leaves BuildKit without work:
+    the embedded engine puts such images together, and the same ones.
+    """
+    image = target.image
+    if not isinstance(image, Image):
+        raise TypeError("a target without an image has no engine for it")
+    own = image.dockerfile
+    idle = image.compile != BUILDKIT and not own.path and not own.packages and config.buildkit.assemble == "goctl"
+    return EMBEDDED if image.engine == BUILDKIT and idle else image.engine
 
 
 def baking(config: Config, image: Image, names: Names, inside: Sequence[CompileStep]) -> Baking | None:
@@ -41,6 +53,7 @@ def fields(config: Config, made: Baking | None) -> dict[str, str]:
     own = made or Baking()
     found = {f"package {package}": "" for package in own.packages} | {f"argument {name}": value for name, value in own.args}
     found |= {f"secret {name}": "" for name in own.secrets}
+    found["assembled by"] = config.buildkit.assemble
     if own.distribution:
         found["distribution"] = own.distribution
     if own.inside:

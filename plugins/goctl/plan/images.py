@@ -5,7 +5,7 @@ from __future__ import annotations
 from goctl.config.model import Config, Image, Target
 from goctl.config.template import OF_PLATFORM, names
 from goctl.plan import keys, systems
-from goctl.plan.baking import BUILDKIT, baking, compiles_inside, is_known
+from goctl.plan.baking import BUILDKIT, baking, compiles_inside, image_engine, is_known
 from goctl.plan.baking import fields as fields_of_baking
 from goctl.plan.facts import Facts
 from goctl.plan.model import Asset, CompileStep, ImageStep, IndexStep, Program, Settings
@@ -31,7 +31,7 @@ def image_step(config: Config, facts: Facts, name: str, platform: Platform, comp
     """The step that makes a target's image on a platform, of programs that are compiled before or while it is built."""
     target = config.targets[name]
     inside = compiles if compiles_inside(target) else []
-    image = _image(target)
+    image, engine = _image(target), image_engine(config, target)
     reference = base_reference(config, target, platform)
     base = facts.bases.get((reference, platform))
     programs = tuple(Program(step.id, systems.program_path(step.file_name, platform)) for step in compiles)
@@ -42,7 +42,7 @@ def image_step(config: Config, facts: Facts, name: str, platform: Platform, comp
     compressor = facts.compressors.get(image.compression, "")
     level = image.compression_level or {"gzip": 1, "zstd": 3}[image.compression]
     fields = {
-        "engine": image.engine,
+        "engine": engine,
         # What only the compiler knows of counts in its own key: an image has no word for it.
         "platform": str(platform.plain),
         "base": base.digest if base is not None else "",
@@ -51,14 +51,14 @@ def image_step(config: Config, facts: Facts, name: str, platform: Platform, comp
         **{f"program {number}": program.path for number, program in enumerate(programs)},
         **{f"asset {asset.source}": f"{asset.path} {asset.digest}" for asset in assets},
         **_settings_fields(settings),
-        **(fields_of_baking(config, baked) if image.engine == BUILDKIT else {}),
+        **(fields_of_baking(config, baked) if engine == BUILDKIT else {}),
     }
     known = base is not None and all(asset.digest is not None for asset in assets)
-    known = known and (image.engine != BUILDKIT or is_known(baked))
+    known = known and (engine != BUILDKIT or is_known(baked))
     return ImageStep(
         id=f"image:{name}@{platform}",
         title=f"assemble {name} for {platform}",
-        engine=image.engine,
+        engine=engine,
         needs=() if inside else tuple(step.id for step in compiles),
         target=name,
         platform=platform,
@@ -77,7 +77,7 @@ def image_step(config: Config, facts: Facts, name: str, platform: Platform, comp
 
 
 def index_step(config: Config, facts: Facts, name: str, children: tuple[str, ...]) -> IndexStep:
-    image = _image(config.targets[name])
+    image, engine = _image(config.targets[name]), image_engine(config, config.targets[name])
     filled = Names(facts, project=config.project.name, target=name)
     annotations = tuple(
         sorted(
@@ -87,11 +87,11 @@ def index_step(config: Config, facts: Facts, name: str, children: tuple[str, ...
     return IndexStep(
         id=f"index:{name}",
         title=f"index {name}",
-        engine=image.engine,
+        engine=engine,
         needs=children,
         target=name,
         annotations=annotations,
-        recipe=keys.combine("index", image.engine, *(text for pair in annotations for text in pair)),
+        recipe=keys.combine("index", engine, *(text for pair in annotations for text in pair)),
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from goctl.config.model import Config
 from goctl.errors import ConfigError
-from goctl.plan.make import EMBEDDED
+from goctl.plan.baking import EMBEDDED
 from goctl.plan.model import AnyStep, CompileStep, Plan, Program, PushStep, Skipped
 
 

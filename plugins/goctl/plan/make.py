@@ -17,7 +17,7 @@ from goctl.config.model import ArchiveDefaults, Config, Image, Target
 from goctl.errors import ConfigError
 from goctl.plan import keys
 from goctl.plan.archives import archive_step, checksums_steps
-from goctl.plan.baking import compiles_inside
+from goctl.plan.baking import EMBEDDED, compiles_inside
 from goctl.plan.facts import Facts, ListingKey, Main, Toolchain
 from goctl.plan.images import image_step, index_step
 from goctl.plan.model import AnyStep, ArchiveStep, CompileStep, DeployStep, Plan, PushStep, Skipped
@@ -103,9 +103,6 @@ def unit_of(config: Config) -> str:
     told = ("toolchain", go.toolchain, "proxy", *go.proxy, "private", *go.private, "env")
     told += tuple(text for name, value in sorted(go.env.items()) for text in (name, value))
     return f"{posixpath.normpath(go.directory)}#{keys.combine('unit', *told).hex[:12]}"
-
-
-EMBEDDED = "embedded"
 
 
 class _Builder:

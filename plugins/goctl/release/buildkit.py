@@ -1,24 +1,26 @@
 """The BuildKit engine: programs and images by `docker buildx bake`, from Dockerfiles like those that `invoke bake` writes.
 
-BuildKit hands its images over as image layouts. From there on they are images like any other: indexed, pushed to every
-registry by goctl's own requests, and named when everything is everywhere, so that a target that fails leaves every name
-where it was.
+What needs BuildKit is its to make: it installs packages and compiles, and the assembler puts images together from that, as
+it does all others. Whole images are baked from a Dockerfile of the project's own, or where `assemble = "buildkit"` asks for
+it, and handed over as image layouts. From there on images are like any other: indexed, pushed to every registry by goctl's
+own requests, and named when everything is everywhere, so that a target that fails leaves every name where it was.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
 from goctl.contracts import Artifact, Binary, Host, Image, Outcome
-from goctl.errors import BuildError, ConfigError, GoctlError, Interrupted
-from goctl.events import Notice
+from goctl.errors import BuilderError, BuildError, ConfigError, GoctlError, Interrupted
 from goctl.plan.facts import Facts
 from goctl.plan.model import CompileStep, ImageStep, IndexStep, Plan, Step
 from goctl.release.session import Session
@@ -26,10 +28,12 @@ from goctl.system.files import storage_errors
 from goctl.values import Platform
 
 if TYPE_CHECKING:
+    from goctl.buildkit.dockerfile_recipes import Recipes
     from goctl.buildkit.hcl import BakeFile
     from goctl.buildkit.nodes import Builder
-    from goctl.buildkit.run import Job
+    from goctl.buildkit.run import Job, Results
     from goctl.buildkit.run_document import Output
+    from goctl.release.buildkit_pieces import Pieces
     from goctl.release.recipes import Made
 
 
@@ -38,7 +42,7 @@ class BuildKitOptions(msgspec.Struct, frozen=True, rename="kebab"):
 
 
 class BuildKitEngine:
-    """Bakes all images of a project at once, for they share stages and the builder's attention."""
+    """Bakes for all images of a project at once: they share stages and the builder's attention."""
 
     Options = BuildKitOptions
     kinds: ClassVar[frozenset[str]] = frozenset({"compile", "image"})
@@ -53,7 +57,9 @@ class BuildKitEngine:
 
     def expect(self) -> None:
         """Looks for the builder, and starts it, while programs are compiled."""
-        if self._builder is None:
+        from goctl.release.buildkit_ready import ready, remembered
+
+        if self._builder is None and remembered(self._session) is None:
             pool = ThreadPoolExecutor(1, "builder")
             self._builder = pool.submit(ready, self._session)
             pool.shutdown(wait=False)
@@ -65,46 +71,102 @@ class BuildKitEngine:
             from goctl.oci.assemble import Assembler
 
             yield from (Outcome(step.id, Assembler(self._session).index(step, inputs)) for step in indexes)
-        baked = [step for step in steps if isinstance(step, ImageStep | CompileStep)]
+        left = [step.id for step in steps if isinstance(step, ImageStep | CompileStep)]
+        count = len(left) or 1
         try:
-            found = dict(self._made(baked))
+            # One by one: an image is pushed while the next is put together.
+            for id, made in self._made(steps, inputs):
+                left.remove(id)
+                artifact, error = (None, made) if isinstance(made, GoctlError) else (made, None)
+                yield Outcome(id, artifact, error, (time.perf_counter() - started) / count)
         except Interrupted:
             raise
         except GoctlError as error:
-            found = {step.id: error for step in baked}
-        seconds = (time.perf_counter() - started) / (len(baked) or 1)
-        for step in baked:
-            outcome = found[step.id]
-            if isinstance(outcome, GoctlError):
-                yield Outcome(step.id, error=outcome, seconds=seconds)
-            else:
-                yield Outcome(step.id, outcome, seconds=seconds)
+            yield from (Outcome(id, error=error, seconds=(time.perf_counter() - started) / count) for id in left)
 
-    def _made(self, steps: Sequence[ImageStep | CompileStep]) -> Iterator[tuple[str, Image | Binary | GoctlError]]:
+    def _made(
+        self, steps: Sequence[Step], inputs: Mapping[str, Artifact]
+    ) -> Iterator[tuple[str, Image | Binary | GoctlError]]:
         """What came of each step."""
         compiles = [step for step in steps if isinstance(step, CompileStep)]
         if compiles:
             from goctl.release.buildkit_programs import programs
 
-            yield from programs(self._session, compiles, lambda document, outputs: self._job(document, outputs, ()))
+            yield from programs(self._session, compiles, self._bake)
         images = [step for step in steps if isinstance(step, ImageStep)]
         if images:
-            yield from self._baked(images, self._files(images))
+            whole = [step for step in images if self._is_whole(step)]
+            if whole:
+                yield from self._baked(whole, self._files(whole))
+            parted = [step for step in images if step not in whole]
+            if parted:
+                yield from self._assembled(parted, inputs)
+
+    def _is_whole(self, step: ImageStep) -> bool:
+        """Whether an image comes out of its Dockerfile as it is to be."""
+        own = step.baking is not None and bool(step.baking.dockerfile)
+        return own or self._session.config.buildkit.assemble == "buildkit"
+
+    def _plan(self, images: Sequence[ImageStep]) -> Plan:
+        """As a bake file has them: of one project, while in a workspace's plan its name stands before its targets."""
+        own = tuple(msgspec.structs.replace(step, target=_name(step), needs=()) for step in images)
+        return Plan(project=self._session.config.project.name, version=None, steps=own)
 
     def _files(self, images: Sequence[ImageStep]) -> Made:
         """Writes the Dockerfiles of these images. Raises ConfigError for one that no Dockerfile can make."""
         from goctl.release.bake import write
         from goctl.release.recipes import make_files
 
-        # In a workspace's plan targets have their project's name before them; a bake file is one project's.
-        own = [msgspec.structs.replace(step, target=_name(step), needs=()) for step in images]
-        plan = Plan(project=self._session.config.project.name, version=None, steps=tuple(own))
-        made = make_files(self._session, plan, self._facts(own))
-        if made.found.left:
-            words = "; ".join(f"{left.what}: {left.why}" for left in made.found.left)
-            raise ConfigError(f"BuildKit cannot make {words}", hint='set image.engine = "embedded" for it')
+        plan = self._plan(images)
+        made = make_files(self._session, plan, self._facts(images))
+        _refuse(made.found)
         write(self._session, made)
         return made
+
+    def _assembled(
+        self, images: Sequence[ImageStep], inputs: Mapping[str, Artifact]
+    ) -> Iterator[tuple[str, Image | GoctlError]]:
+        """Images put together here, of pieces that BuildKit makes."""
+        from goctl.release.buildkit_pieces import pieces
+        from goctl.release.recipes import find_recipes
+
+        found = find_recipes(self._session, self._plan(images), self._facts(images))
+        _refuse(found)
+        made = [(recipe, [step for step in images if _name(step) == recipe.target]) for recipe in found.recipes]
+        with self._folder("pieces-") as folder:
+            baked = pieces(self._session, made, folder, self._bake)
+            yield from baked.failed.items()
+            left = [step for step in images if step.id not in baked.failed]
+            with ThreadPoolExecutor(os.cpu_count() or 2, "assemble") as pool:
+                futures = [pool.submit(self._image, step, baked, inputs) for step in left]
+                yield from (future.result() for future in as_completed(futures))
+
+    def _image(self, step: ImageStep, baked: Pieces, inputs: Mapping[str, Artifact]) -> tuple[str, Image | GoctlError]:
+        from goctl.buildkit.dockerfile import NOBODY
+        from goctl.oci.assemble import Assembler
+
+        base = baked.bases.get(step.id)
+        try:
+            if base is not None:
+                # On such a base packages were installed last, by root, and no program is to be run by that.
+                settings = msgspec.structs.replace(step.settings, user=step.settings.user or NOBODY)
+                step = msgspec.structs.replace(step, base=base, settings=settings)
+            elif step.base is not None:
+                self._session.bases.fetch(step.base)
+            return step.id, Assembler(self._session).image(step, {**inputs, **baked.programs})
+        except Interrupted:
+            raise
+        except GoctlError as error:
+            return step.id, error
+
+    @contextlib.contextmanager
+    def _folder(self, prefix: str) -> Iterator[Path]:
+        """A folder for what BuildKit hands over, beside what it will become."""
+        scratch = self._session.scratch
+        with storage_errors(str(scratch)):
+            scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=scratch) as folder:
+            yield Path(folder)
 
     def _facts(self, images: Sequence[ImageStep]) -> Facts:
         """What Go says of the files that are compiled, where any are."""
@@ -113,7 +175,7 @@ class BuildKitEngine:
         from goctl.golang.snapshot import packages
         from goctl.release.gather import wanted_listings
 
-        chosen = {step.target: tuple(one.platform for one in images if one.target == step.target) for step in images}
+        chosen = {_name(step): tuple(one.platform for one in images if one.target == step.target) for step in images}
         return Facts(
             toolchain=self._session.toolchain(), listings=packages(self._session, wanted_listings(self._session, chosen))
         )
@@ -121,21 +183,17 @@ class BuildKitEngine:
     def _baked(self, images: Sequence[ImageStep], made: Made) -> Iterator[tuple[str, Image | GoctlError]]:
         """The image of each step, or what it failed with."""
         from goctl.buildkit.bakefile import target_names
-        from goctl.buildkit.run import bake
         from goctl.buildkit.run_document import Layout
 
         names = target_names(recipe.target for recipe in made.found.recipes)
         by_target: dict[str, list[ImageStep]] = {}
         for step in images:
             by_target.setdefault(names[_name(step)], []).append(step)
-        scratch = self._session.scratch
-        with storage_errors(str(scratch)):
-            scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="images-", dir=scratch) as folder:
-            outputs: dict[str, Output] = {name: Layout(Path(folder, name)) for name in by_target}
-            results = bake(self._job(made.document, outputs, _executed(made)), self._session.emit)
+        with self._folder("images-") as folder:
+            outputs: dict[str, Output] = {name: Layout(folder / name) for name in by_target}
+            results = self._bake(made.document, outputs, _executed(made))
             for name, own in by_target.items():
-                yield from self._of_target(own, Path(folder, name), results.failed.get(name))
+                yield from self._of_target(own, folder / name, results.failed.get(name))
 
     def _of_target(
         self, images: Sequence[ImageStep], layout: Path, failed: GoctlError | None
@@ -153,12 +211,32 @@ class BuildKitEngine:
             image = found.get(step.platform.plain)
             yield step.id, image or BuildError(f"BuildKit made no image of {step.target} for {step.platform}")
 
-    def _job(self, document: BakeFile, outputs: Mapping[str, Output], executed: tuple[Platform, ...] | None) -> Job:
+    def _bake(self, document: BakeFile, outputs: Mapping[str, Output], executed: tuple[Platform, ...] | None) -> Results:
+        """Builds targets. Raises as buildkit.run.bake."""
+        from goctl.buildkit.run import bake
+        from goctl.release.buildkit_ready import look, ready, remembered
+
+        known = remembered(self._session) if self._builder is None else None
+        builder = known or (self._builder.result() if self._builder is not None else ready(self._session))
+        try:
+            return bake(self._job(builder, document, outputs, executed), self._session.emit)
+        except BuilderError:
+            # What was lately true of it may not be any more.
+            if known is None or look(self._session) == known:
+                raise
+            return bake(self._job(ready(self._session), document, outputs, executed), self._session.emit)
+
+    def _job(
+        self,
+        builder: Builder,
+        document: BakeFile,
+        outputs: Mapping[str, Output],
+        executed: tuple[Platform, ...] | None,
+    ) -> Job:
         from goctl.buildkit.run import Job
         from goctl.release.baking import logins
 
         settings = self._session.config.buildkit
-        builder = self._builder.result() if self._builder is not None else ready(self._session)
         return Job(
             document=document,
             outputs=outputs,
@@ -174,23 +252,11 @@ class BuildKitEngine:
         )
 
 
-def ready(session: Session) -> Builder:
-    """The declared builder, running. One that is not there yet is made, as `invoke builder.create` would.
-
-    Raises BuilderError where it cannot be.
-    """
-    from goctl.buildkit import builders
-    from goctl.buildkit.nodes import find
-    from goctl.release.builders import create
-
-    name = session.config.buildkit.builder
-    found = find(builders.builders(), name)
-    if found is None and name:
-        create(session, dry=False, replace=False, force=False)
-    if found is None or not all(node.is_running for node in found.machines):
-        session.emit(Notice(f"starting builder {name or '(current)'}", level="info"))
-        found = builders.bootstrap(name)
-    return found
+def _refuse(found: Recipes) -> None:
+    """Raises ConfigError for images that no Dockerfile can make."""
+    if found.left:
+        words = "; ".join(f"{left.what}: {left.why}" for left in found.left)
+        raise ConfigError(f"BuildKit cannot make {words}", hint='set image.engine = "embedded" for it')
 
 
 def _executed(made: Made) -> tuple[Platform, ...] | None:

@@ -6,14 +6,15 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import msgspec
 
 from goctl.buildkit.bakefile import secret, target_names
 from goctl.buildkit.context import ignore_file
 from goctl.buildkit.dockerfile import programs_text
-from goctl.buildkit.dockerfile_recipes import Recipe, arguments, programs_recipe
+from goctl.buildkit.dockerfile_recipes import Compilation, Recipe, arguments, programs_recipe
 from goctl.buildkit.hcl import BakeFile, Value
-from goctl.buildkit.run import Job, bake
+from goctl.buildkit.run import Results
 from goctl.buildkit.run_document import Files, Output
 from goctl.config.model import Image
 from goctl.contracts import Binary
@@ -24,15 +25,13 @@ from goctl.release.recipes import FOLDER, sources_of
 from goctl.release.session import Session
 from goctl.system.files import inside, move, storage_errors, write_atomic
 from goctl.system.ledger import digest_of
+from goctl.values import Platform
 
-if TYPE_CHECKING:
-    from goctl.values import Platform
-
-#: Makes a job of a bake file and the outputs of its targets.
-Jobs = Callable[[BakeFile, Mapping[str, Output]], Job]
+#: Builds the targets of a bake file: their outputs, and the platforms that something is run on.
+Bake = Callable[[BakeFile, Mapping[str, Output], tuple[Platform, ...]], Results]
 
 
-def programs(session: Session, steps: Sequence[CompileStep], job: Jobs) -> Iterator[tuple[str, Binary | GoctlError]]:
+def programs(session: Session, steps: Sequence[CompileStep], bake: Bake) -> Iterator[tuple[str, Binary | GoctlError]]:
     """The program of each step, below dist/, or what it failed with. Raises ConfigError for what BuildKit cannot compile."""
     by_target: dict[str, list[CompileStep]] = {}
     for step in steps:
@@ -44,27 +43,41 @@ def programs(session: Session, steps: Sequence[CompileStep], job: Jobs) -> Itera
         session.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="programs-", dir=session.scratch) as folder:
         outputs: dict[str, Output] = {name: Files(Path(folder, name)) for name in tables}
-        results = bake(job(document, outputs), session.emit)
+        results = bake(document, outputs, ())
         for target, own in by_target.items():
             failed = results.failed.get(names[target])
-            platforms = {step.platform for step in own}
             for step in own:
-                yield step.id, failed or _taken(session, Path(folder, names[target]), step, platforms)
+                yield step.id, failed or _taken(session, Path(folder, names[target]), step)
 
 
 def _table(session: Session, name: str, steps: Sequence[CompileStep]) -> dict[str, Value]:
-    """A target of the bake file, and its Dockerfile, written."""
     chosen = {name: tuple(sorted({step.platform for step in steps}))}
     recipe = programs_recipe(session.config, name, steps, sources_of(session, Facts(), chosen))
     own = recipe.compilation
     if own is None:
         raise TypeError("a recipe of programs compiles them")
-    file = f"{session.dist.relative_to(session.root).as_posix()}/{FOLDER}/{name}.programs.Dockerfile"
-    for path, text in ((file, programs_text(recipe, own)), (f"{file}.dockerignore", ignore_file(recipe))):
-        write_atomic(inside(session.root, path, what=path), text.encode(), durable=False)
+    return compiling(session, recipe, own)
+
+
+def compiling(session: Session, recipe: Recipe, own: Compilation) -> dict[str, Value]:
+    """The target of a bake file that compiles. It is one for all platforms, and runs on the builder's own."""
+    made = piece(session, msgspec.structs.replace(recipe, assets=()), "programs", programs_text(recipe, own))
+    del made["platforms"]
+    return made
+
+
+def piece(session: Session, recipe: Recipe, what: str, text: str) -> dict[str, Value]:
+    """A target of a bake file that makes a part of an image, `programs` or `base`, and its Dockerfile, written."""
+    dist = session.dist.relative_to(session.root).as_posix()
+    recipe = msgspec.structs.replace(recipe, dist=f"{dist}/{recipe.target}")
+    file = f"{dist}/{FOLDER}/{recipe.target}.{what}.Dockerfile"
+    for path, content in ((file, text), (f"{file}.dockerignore", ignore_file(recipe))):
+        write_atomic(inside(session.root, path, what=path), content.encode(), durable=False)
     table: dict[str, Value] = {
         "args": arguments(recipe),
         "attest": [{"type": "provenance", "disabled": True}],
+        "cache-from": [dict(cache) for cache in recipe.cache_from],
+        "cache-to": [dict(cache) for cache in recipe.cache_to],
         "context": ".",
         "dockerfile": file,
         "platforms": [str(platform.plain) for platform in recipe.platforms],
@@ -79,9 +92,9 @@ def _secrets(session: Session, recipe: Recipe) -> list[Value]:
     return [secret(name, declared[name]) for name in recipe.secrets]
 
 
-def _taken(session: Session, folder: Path, step: CompileStep, platforms: set[Platform]) -> Binary | GoctlError:
+def _taken(session: Session, folder: Path, step: CompileStep) -> Binary | GoctlError:
     """Brings a program from BuildKit's folder to where it is wanted."""
-    source = folder / (str(step.platform.plain).replace("/", "_") if len(platforms) > 1 else "") / step.linked_name
+    source = folder / step.platform.slug / step.linked_name
     if not source.is_file():
         return BuildError(f"BuildKit made no {step.linked_name} of {step.package} for {step.platform}")
     for output in step.outputs:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from goctl.config.model import Image
 from goctl.errors import Location, ModuleError, ToolchainError
+from goctl.plan.baking import EMBEDDED
 from goctl.plan.facts import Base, Facts, Git, Listing, ListingKey, Toolchain
 from goctl.plan.images import base_reference, wants_image
-from goctl.plan.make import EMBEDDED, listing_key
+from goctl.plan.make import listing_key
 from goctl.release import git
 from goctl.release.assets import AssetLedger
 from goctl.release.files import archive_files

@@ -97,14 +97,15 @@ def _images(own: Plan) -> Iterator[ImageStep]:
 
 
 def _variant(config: Config, engine: Engine) -> Config:
-    """A configuration in which an engine makes every image."""
+    """A configuration in which an engine makes every image, from the first line to the last."""
     targets = {}
     for name, target in config.targets.items():
         image = target.image
         if isinstance(image, Image):
             image = msgspec.structs.replace(image, engine=engine, compile="buildkit" if engine == "buildkit" else "host")
         targets[name] = msgspec.structs.replace(target, image=image)
-    return msgspec.structs.replace(config, targets=targets)
+    buildkit = msgspec.structs.replace(config.buildkit, assemble="buildkit")
+    return msgspec.structs.replace(config, targets=targets, buildkit=buildkit)
 
 
 def _compared(

@@ -47,8 +47,8 @@ class Made(msgspec.Struct, frozen=True):
 
 def make_files(session: Session, plan: Plan, facts: Facts, *, form: str = "json", output: str = "") -> Made:
     """The files for the images of a project's plan. Raises ConfigError for what cannot be."""
+    found = find_recipes(session, plan, facts)
     dist = session.dist.relative_to(session.root).as_posix()
-    found = recipes(session.config, plan, _sources(session, plan, facts), dist)
     folder = f"{dist}/{FOLDER}"
     files = dict(_dockerfiles(session, found, folder))
     static = ""
@@ -61,6 +61,12 @@ def make_files(session: Session, plan: Plan, facts: Facts, *, form: str = "json"
     # The bake file last: whoever finds it finds what it names.
     files[path] = hcl.to_json(document) if form == "json" else hcl.to_hcl(document)
     return Made(path, files, found, document)
+
+
+def find_recipes(session: Session, plan: Plan, facts: Facts) -> Recipes:
+    """The recipes of a project's plan. Raises ConfigError for what cannot be."""
+    dist = session.dist.relative_to(session.root).as_posix()
+    return recipes(session.config, plan, _sources(session, plan, facts), dist)
 
 
 def _dockerfiles(session: Session, found: Recipes, folder: str) -> Iterator[tuple[str, bytes]]:

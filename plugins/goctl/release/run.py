@@ -13,9 +13,10 @@ from goctl.config.model import STAGES
 from goctl.contracts import Image
 from goctl.errors import ConfigError
 from goctl.events import Notice, RunFinished, RunStarted, StageStarted, StepFinished
+from goctl.plan.baking import EMBEDDED
 from goctl.plan.facts import Facts
 from goctl.plan.joined import join
-from goctl.plan.make import EMBEDDED, make
+from goctl.plan.make import make
 from goctl.plan.model import AnyStep, CompileStep, ImageStep, Plan
 from goctl.plan.select import parse, select
 from goctl.plan.shard import Shard, slots, split

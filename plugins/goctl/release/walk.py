@@ -17,7 +17,7 @@ import msgspec
 from goctl.contracts import Archive, Artifact, Binary, Engine, Image, Index, Outcome
 from goctl.errors import BuildError, ExtensionError, GoctlError
 from goctl.events import StepStarted
-from goctl.plan.make import EMBEDDED
+from goctl.plan.baking import EMBEDDED
 from goctl.plan.model import (
     AnyStep,
     ArchiveStep,

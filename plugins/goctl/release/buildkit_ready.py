@@ -1,0 +1,76 @@
+"""The builder that a build uses: found, made and started where it is not, and remembered for a while.
+
+`docker buildx ls` asks every builder of the machine, and takes longer than many a build. What it said lately is believed
+until a builder does not act as it should; then it is asked again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from goctl.buildkit.nodes import Builder
+from goctl.events import Notice
+from goctl.plan.keys import combine
+from goctl.values import Digest, from_json, to_json
+
+if TYPE_CHECKING:
+    from goctl.release.session import Session
+
+_KIND: Final = "builder"
+#: Seconds for which a look at a builder is believed.
+LATELY: Final = 900.0
+#: What decides which builder a name stands for.
+_VARIABLES: Final = ("BUILDX_BUILDER", "BUILDX_CONFIG", "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_HOST")
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """A builder, and when it was looked at, in seconds since 1970."""
+
+    at: float
+    builder: Builder
+
+
+def remembered(session: Session) -> Builder | None:
+    """The declared builder as it was lately; None where nobody looked."""
+    content = session.memo.get(_KIND, _key(session))
+    try:
+        seen = from_json(content, _Seen) if content is not None else None
+    except ValueError:
+        return None
+    # A clock that was set back would make a look last for ever.
+    return seen.builder if seen is not None and 0 <= time.time() - seen.at <= LATELY else None
+
+
+def look(session: Session) -> Builder | None:
+    """The declared builder as it is; None where there is none. Raises BuilderError."""
+    from goctl.buildkit import builders
+    from goctl.buildkit.nodes import find
+
+    return find(builders.builders(), session.config.buildkit.builder)
+
+
+def ready(session: Session) -> Builder:
+    """The declared builder, running. One that is not there yet is made, as `invoke builder.create` would.
+
+    Raises BuilderError where it cannot be.
+    """
+    from goctl.buildkit import builders
+    from goctl.release.builders import create
+
+    name, found = session.config.buildkit.builder, look(session)
+    if found is None and name:
+        create(session, dry=False, replace=False, force=False)
+    if found is None or not all(node.is_running for node in found.machines):
+        session.emit(Notice(f"starting builder {name or '(current)'}", level="info"))
+        found = builders.bootstrap(name)
+    session.memo.put(_KIND, _key(session), to_json(_Seen(time.time(), found)))
+    return found
+
+
+def _key(session: Session) -> Digest:
+    settings = to_json(session.config.buildkit).decode()
+    return combine(_KIND, settings, *(os.environ.get(name, "") for name in _VARIABLES))
