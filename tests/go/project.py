@@ -1,4 +1,4 @@
-"""A checkout that tests release as a person does: `invoke` in a process of its own."""
+"""A checkout that tests release as a person does: each `invoke` is a process, that of `start` with a Python of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.services import forks
+
 TASKS = 'from goctl import namespace\n\nns = namespace("goctl.toml")\n'
 
 
@@ -20,17 +22,16 @@ class Project:
         self.root = root
 
     def invoke(self, *args: str, code: int = 0, **env: str) -> str:
+        return _said(forks.run(["invoke", *args], cwd=self.root, env={**os.environ, **env}), code)
+
+    def start(self, *args: str, code: int = 0, **env: str) -> str:
+        """As invoke, by a Python that shares nothing with others: the order of its sets is another each time."""
+        command = [sys.executable, "-m", "invoke", *args]
+        environment = {**os.environ, "PYTHONUTF8": "1", **env}
         done = subprocess.run(
-            [sys.executable, "-m", "invoke", *args],
-            cwd=self.root,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            env={**os.environ, "PYTHONUTF8": "1", **env},
+            command, cwd=self.root, capture_output=True, text=True, encoding="utf-8", env=environment, check=False
         )
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr, done.stderr
-        return done.stdout + done.stderr
+        return _said(done, code)
 
     def events(self, *args: str, code: int = 0) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.invoke(*args, "--json", code=code).splitlines()]
@@ -46,6 +47,12 @@ class Project:
     def edit(self, name: str, change: Callable[[str], str]) -> None:
         path = self.root / name
         path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+
+
+def _said(done: subprocess.CompletedProcess[str], code: int) -> str:
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stdout + done.stderr
 
 
 def done(outcomes: dict[str, str]) -> set[str]:

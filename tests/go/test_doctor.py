@@ -6,12 +6,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.services import forks
 
 TOML = """[project]
 name = "shop"
@@ -37,8 +38,7 @@ def shop(tmp_path: Path) -> Path:
 
 
 def invoke(root: Path, *args: str, code: int = 0, **env: str) -> str:
-    command = [sys.executable, "-m", "invoke", *args]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, env={**os.environ, **env}, check=False)
+    done = forks.run(["invoke", *args], cwd=root, env={**os.environ, **env})
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     return done.stdout + done.stderr

@@ -10,10 +10,11 @@ import pytest
 from goctl.errors import Interrupted
 from goctl.system import http as door
 from goctl.system.addresses import is_loopback, leads_inward
-from goctl.system.http import Http, TransportError
+from goctl.system.http import Http
 from goctl.system.patience import Patience, TooLong, retry_after
 from goctl.system.proxies import proxy_for
 from goctl.system.tls import Trust
+from goctl.system.transport import TransportError
 
 NOW = 1_800_000_000.0
 

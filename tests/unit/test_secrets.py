@@ -8,12 +8,13 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
+from tests.services import forks
 from tests.services.authority import Authority
 
 from goctl.registry.credentials import Credentials, Secret
@@ -184,17 +185,12 @@ class Place:
             "LICENSE": SECRETS["ldflags-free-env"],
             "CORP_USER": "user",
             "CORP_TOKEN": SECRETS["env-password"],
-            "PYTHONUTF8": "1",
         }
 
     def invoke(self, what: str, *args: str, input: str = "", **more: str) -> None:
-        command = [sys.executable, "-m", "invoke", *args]
-        environment = {**self.environment, **more}
-        done = subprocess.run(
-            command, cwd=self.root, capture_output=True, env=environment, input=input.encode(), check=False
-        )
+        done = forks.run(["invoke", *args], cwd=self.root, env={**self.environment, **more}, input=input)
         name = f"{what}: {' '.join(args)}"
-        self.outputs[name] = done.stdout + done.stderr
+        self.outputs[name] = (done.stdout + done.stderr).encode()
         self.codes[name] = done.returncode
 
     def every_task(self, what: str) -> None:
@@ -204,8 +200,12 @@ class Place:
             if task not in ("mod.vendor", "mod.tidy", "mod.verify"):
                 self.invoke(what, *args, "--json")
 
-    def contents(self) -> Iterator[tuple[str, bytes]]:
-        """All that was said, written and stored, and the names of files."""
+    @cached_property
+    def contents(self) -> list[tuple[str, bytes]]:
+        """All that was said, written and stored, and the names of files, once there is no more to come."""
+        return list(self._contents())
+
+    def _contents(self) -> Iterator[tuple[str, bytes]]:
         yield from self.outputs.items()
         for name in ("argv-before", "argv"):
             yield "argument lists", (self.folder / name).read_bytes()
@@ -375,13 +375,13 @@ def test_no_task_ends_in_a_traceback(place: Place) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_secret_turns_up_nowhere(place: Place, name: str) -> None:
     spelled = forms(SECRETS[name])
-    assert sorted({where for where, content in place.contents() if any(form in content for form in spelled)}) == []
+    assert sorted({where for where, content in place.contents if any(form in content for form in spelled)}) == []
 
 
 def test_tokens_that_the_registry_gave_turn_up_nowhere(place: Place) -> None:
     told = {request.authorization.partition(" ")[2].encode() for request in place.token.requests if request.authorization}
     assert len(told) > 1
-    assert sorted({where for where, content in place.contents() if any(one in content for one in told)}) == []
+    assert sorted({where for where, content in place.contents if any(one in content for one in told)}) == []
 
 
 def test_what_is_looked_for_would_be_found() -> None:

@@ -10,8 +10,9 @@ from typing import Final
 
 from goctl.contracts import Sealed
 from goctl.errors import LevelError
-from goctl.system.http import Http, Response, TransportError
+from goctl.system.http import Http, Response
 from goctl.system.patience import Patience, TooLong
+from goctl.system.transport import TransportError
 
 #: bazel-remote takes names of 64 digits below this folder, and nothing else (with --disable_http_ac_validation).
 _ACTIONS: Final = "/ac"

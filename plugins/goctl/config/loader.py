@@ -12,19 +12,17 @@ import msgspec
 
 from goctl.config import archives, benchmark, cache, checks, cluster, deploy, dockerfiles, members, names
 from goctl.config.builders import check_builder
+from goctl.config.complete import complete, shared_output
 from goctl.config.convert import EnoughProblems, Problems, known_fields, suggestion, table, tables
 from goctl.config.deploy import Deploy
-from goctl.config.discover import discover
 from goctl.config.layers import FIXED, INHERITED, Origin, Source, profiles_of
 from goctl.config.model import (
     ArchiveDefaults,
     Config,
-    Image,
     ImageDefaults,
     Platforms,
     PlatformSettings,
     Registry,
-    Release,
     Target,
 )
 from goctl.config.read import read
@@ -86,11 +84,7 @@ def load(
     profiles = profiles_of(source.raw)
     known = {**profiles, **(profiles_of(source.above.raw) if source.above is not None else {})}
     if profile and profile not in known and not lenient:
-        raise ConfigError(
-            f"there is no profile {profile!r}",
-            location=Location(source.shown),
-            hint=suggestion(profile, known) if known else "this file has no [profiles]",
-        )
+        raise _no_profile(profile, known, source)
     problems = Problems()
     config = None
     try:
@@ -100,9 +94,9 @@ def load(
         raise ConfigError([*problems.located(source.place), _MORE]) from None
     output = ""
     if config is not None:
-        shared = _shared_output(config, source)
+        shared = shared_output(config, source)
         output = shared or config.release.dist
-        config = _complete(config, path.parent, root, source, shared)
+        config = complete(config, path.parent, root, source, shared)
     located = problems.located(source.place)
     for name, overlay in profiles.items():
         if name != profile and isinstance(overlay, dict) and len(profiles) <= MOST_PROFILES:
@@ -110,6 +104,11 @@ def load(
     if located or config is None:
         raise ConfigError(sorted(located, key=lambda problem: problem.location or Location("")))
     return Loaded(config, path, root, source, output)
+
+
+def _no_profile(name: str, known: Mapping[str, Any], source: Source) -> ConfigError:
+    hint = suggestion(name, known) if known else "this file has no [profiles]"
+    return ConfigError(f"there is no profile {name!r}", location=Location(source.shown), hint=hint)
 
 
 def _layers(path: Path, profile: str, environment: Mapping[str, str], above: Source | None) -> tuple[Source, Path]:
@@ -208,83 +207,6 @@ def _convert(tree: dict[str, Any], root: Path, source: Source, problems: Problem
     check_builder(config.buildkit, problems)
     benchmark.check(config.benchmark, config.metrics, problems)
     return config if len(problems.found) == before else None
-
-
-def _complete(config: Config, folder: Path, root: Path, source: Source, shared: str) -> Config:
-    """What a file need not say: the project's name, its targets, a registry, repositories, and its place in the folder
-    that it shares with others.
-    """
-    name = config.project.name or members.folder_name(folder)
-    changes: dict[str, Any] = {"project": msgspec.structs.replace(config.project, name=name)}
-    targets = config.targets
-    # A workspace's file is a project too where it declares targets; else it only holds others.
-    tree = source.tree(source.overlay)
-    if "targets" not in tree and not config.workspace.members:
-        image = Image(**msgspec.structs.asdict(config.image))
-        archive = (
-            ArchiveDefaults(**{name: getattr(config.archive, name) for name in ArchiveDefaults.__struct_fields__})
-            if "archive" in tree
-            else False
-        )
-        found = _discover(config, folder, root, source)
-        targets = {name: msgspec.structs.replace(target, image=image, archive=archive) for name, target in found.items()}
-        source.discovered.update(targets)
-    is_member = source.above is not None
-    if is_member:
-        targets = {one: _with_own_files(target, folder, root) for one, target in targets.items()}
-    changes["targets"] = {
-        one: msgspec.structs.replace(target, image=msgspec.structs.replace(target.image, repository=repository))
-        if isinstance(target.image, Image) and not target.image.repository
-        else target
-        for one, target in targets.items()
-        # In a workspace, targets of several projects may well have one name.
-        for repository in [f"{name}/{one}" if is_member and one != name else one]
-    }
-    if not any(registry.push for registry in config.registries.values()):
-        local = Registry(url=f"oci-layout:{config.release.dist}/images")
-        changes["registries"] = {"local": local, **config.registries}
-    if shared:
-        changes["release"] = msgspec.structs.replace(config.release, dist=f"{shared}/{name}")
-    return msgspec.structs.replace(config, **changes)
-
-
-def _shared_output(config: Config, source: Source) -> str:
-    """The folder that members of a workspace share for what they make; empty for a project that has one of its own."""
-    if source.above is None:
-        return ""
-    if ("release", "dist") in source.variables:
-        return config.release.dist
-    if source.says(("release", "dist")):
-        return ""
-    release = source.above.tree(source.above.overlay).get("release", {})
-    dist = release.get("dist") if isinstance(release, dict) else None
-    return dist if isinstance(dist, str) and dist else Release().dist
-
-
-def _with_own_files(target: Target, folder: Path, root: Path) -> Target:
-    """Where nobody said what archives hold, a member's hold its own README, and its own license or the workspace's."""
-    archive = target.archive
-    if not isinstance(archive, ArchiveDefaults) or archive.files != ArchiveDefaults().files:
-        return target
-    own = folder.relative_to(root).as_posix()
-    has_license = next(folder.glob("LICENSE*"), None) is not None
-    files = (f"{own}/README*", f"{own}/LICENSE*" if has_license else "LICENSE*")
-    return msgspec.structs.replace(target, archive=msgspec.structs.replace(archive, files=files))
-
-
-def _discover(config: Config, folder: Path, root: Path, source: Source) -> dict[str, Target]:
-    """Targets of a file that declares none: below go.directory, or for a member of a larger module below its own folder."""
-    module = Path(os.path.normpath(root / config.go.directory))
-    if source.above is None or module.is_relative_to(folder):
-        return discover(module)
-    member = folder.relative_to(root).as_posix()
-    directory = module.relative_to(root).as_posix() if module.is_relative_to(root) else config.go.directory
-    return {
-        name: msgspec.structs.replace(
-            target, packages=tuple(members.moved(pattern, member, directory) for pattern in target.packages)
-        )
-        for name, target in discover(folder).items()
-    }
 
 
 def _platforms(raw: Any, source: Source, problems: Problems) -> Platforms | None:

@@ -28,17 +28,15 @@ def archive_step(
     config: Config, facts: Facts, name: str, platform: Platform, compiles: Sequence[CompileStep]
 ) -> ArchiveStep:
     """One target's archive for one platform. Raises ConfigError for two files at one place in it."""
-    target = config.targets[name]
     archive = _archive(config, name)
     names = Names(facts, project=config.project.name, target=name, platform=platform)
     kind = _format(archive, platform)
-    level = archive.compression_level or _LEVELS[kind]
-    level = min(level, _ZIP_HIGHEST) if kind == "zip" else level
+    level = _level(archive, kind)
     programs = tuple(Program(step.id, step.file_name) for step in compiles)
-    files = tuple(sorted({file.path: file for pattern in archive.files for file in facts.files.get(pattern, ())}.values()))
+    files = _files(archive, facts)
     _refuse_clashes(name, platform, programs, files)
     folder = names.fill_file_name(archive.folder) if archive.folder else ""
-    created = (creation_time(facts) or 0) if target.stamp != "none" else 0
+    created = (creation_time(facts) or 0) if config.targets[name].stamp != "none" else 0
     file_name = _file_name(config, facts, name, platform)
     compressor = facts.compressors.get(_COMPRESSORS[kind], "")
     fields = {
@@ -107,6 +105,15 @@ def _archive(config: Config, name: str) -> ArchiveDefaults:
     if not isinstance(archive, ArchiveDefaults):
         raise TypeError("a target without archives has no archive step")
     return archive
+
+
+def _level(archive: ArchiveDefaults, kind: str) -> int:
+    level = archive.compression_level or _LEVELS[kind]
+    return min(level, _ZIP_HIGHEST) if kind == "zip" else level
+
+
+def _files(archive: ArchiveDefaults, facts: Facts) -> tuple[File, ...]:
+    return tuple(sorted({file.path: file for pattern in archive.files for file in facts.files.get(pattern, ())}.values()))
 
 
 def _format(archive: ArchiveDefaults, platform: Platform) -> str:

@@ -190,16 +190,7 @@ class _Builder:
         group: str,
     ) -> CompileStep:
         platform, env = key.platform, key.env
-        fields = {
-            "engine": target.engine,
-            "package": main.import_path,
-            "platform": str(platform),
-            "source": main.digest,
-            **{f"flag {number}": flag for number, flag in enumerate(flags)},
-            **{f"environment {name}": keys.shown(name, value) for name, value in env if (name, value) not in self._counted},
-            **(self._toolchain_fields if target.engine == EMBEDDED else {}),
-            **({"cgo": f"{key.cgo} {self.facts.cgo.get(key, '')}"} if key.cgo else {}),
-        }
+        fields = self._compile_fields(target, key, main, flags)
         known = target.engine == EMBEDDED and self.facts.listings is not None and self.facts.toolchain is not None
         known = known and (not key.cgo or key in self.facts.cgo)
         id = f"compile:{main.import_path}@{platform}"
@@ -223,6 +214,23 @@ class _Builder:
             input=keys.of_fields("compile", fields) if known else None,
             fields=fields,
         )
+
+    def _compile_fields(self, target: Target, key: ListingKey, main: Main, flags: tuple[str, ...]) -> dict[str, str]:
+        """All that can change a program."""
+        return {
+            "engine": target.engine,
+            "package": main.import_path,
+            "platform": str(key.platform),
+            "source": main.digest,
+            **{f"flag {number}": flag for number, flag in enumerate(flags)},
+            **{
+                f"environment {name}": keys.shown(name, value)
+                for name, value in key.env
+                if (name, value) not in self._counted
+            },
+            **(self._toolchain_fields if target.engine == EMBEDDED else {}),
+            **({"cgo": f"{key.cgo} {self.facts.cgo.get(key, '')}"} if key.cgo else {}),
+        }
 
     def _push(self, name: str, image: Image, index: str) -> None:
         names = self._names(name)

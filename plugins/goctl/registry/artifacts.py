@@ -17,7 +17,8 @@ from goctl.contracts import Host, Sealed, SealedBytes
 from goctl.errors import LevelError, RegistryError
 from goctl.registry.client import OCI_MANIFEST, Client, connect, pull, push, table_of
 from goctl.registry.keychain import Keychain
-from goctl.system.http import BLOCK, TransportError
+from goctl.system.http import BLOCK
+from goctl.system.transport import TransportError
 from goctl.values import Descriptor, Digest, from_json, to_json
 
 ARTIFACT: Final = "application/vnd.goctl.cache.v1"

@@ -17,7 +17,8 @@ from goctl.errors import RegistryError
 from goctl.registry.credentials import Credentials, Find
 from goctl.registry.refusals import refusal, unreachable
 from goctl.system.addresses import is_loopback, leads_inward
-from goctl.system.http import Http, Response, TransportError, split
+from goctl.system.http import Http, Response, split
+from goctl.system.transport import TransportError
 
 _WORD: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _PARAMETER: Final = re.compile(rf'[\s,]*({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_WORD}))')

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urljoin, urlsplit
-
-import msgspec
 
 from goctl.config.model import Config, Registry
 from goctl.contracts import BlobStore, Host
@@ -19,31 +16,18 @@ from goctl.registry.certificates import trust
 from goctl.registry.credentials import Find
 from goctl.registry.keychain import Keychain
 from goctl.registry.refusals import refusal, unreachable
-from goctl.system.addresses import is_loopback, leads_inward
-from goctl.system.http import Body, Http, Response, TransportError, origin, split
-from goctl.system.patience import TEMPORARY, Patience
-from goctl.values import DOCKER_HUB, Descriptor, Digest
+from goctl.registry.server import Sending, Server
+from goctl.system.addresses import leads_inward
+from goctl.system.http import Body, Http, Response, origin, split
+from goctl.system.patience import Patience
+from goctl.system.transport import TransportError
+from goctl.values import Descriptor, Digest
 
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
 ACCEPT: Final = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
-#: Docker Hub answers at another name than the one images carry.
-_HUB_SERVER: Final = "registry-1.docker.io"
-#: What Go's net/http says to http on a port that speaks TLS; others word it alike.
-_WRONG_SCHEME: Final = b"HTTPS"
-
-
-class _Sending(msgspec.Struct, frozen=True):
-    """A request, but for its address and who asks."""
-
-    method: str
-    headers: Mapping[str, str]
-    body: Body
-    stream: bool
-    retries: int | None
-    timeout: float | None
 
 
 class Client:
@@ -53,13 +37,8 @@ class Client:
         self.host = host
         self.patience = http.patience
         self.timeout = http.timeout
-        self._http = http
         self._auth = Authorizer(http, host, find)
-        server = _HUB_SERVER if host == DOCKER_HUB else host
-        # A registry on this machine rarely has a certificate; one that does says so at once.
-        self._may_be_tls = not plain_http and is_loopback(urlsplit(f"//{server}").hostname or "")
-        self._settling = threading.Lock()
-        self._base = f"{'http' if plain_http or self._may_be_tls else 'https'}://{server}"
+        self._server = Server(host, http, plain_http=plain_http)
 
     def request(
         self,
@@ -79,7 +58,7 @@ class Client:
 
         Raises RegistryError that says what we were `doing`.
         """
-        sending = _Sending(method, headers or {}, body, stream, retries, timeout)
+        sending = Sending(method, headers or {}, body, stream, retries, timeout)
         try:
             response = self._authorized(path, scopes, sending)
             if response.status in expected:
@@ -90,13 +69,13 @@ class Client:
             raise unreachable(doing, self.host, error) from None
         raise refusal(doing, self.host, response, self._auth.mask)
 
-    def _authorized(self, path: str, scopes: tuple[str, ...], sending: _Sending) -> Response:
+    def _authorized(self, path: str, scopes: tuple[str, ...], sending: Sending) -> Response:
         used = ""
         for renewals in range(3):
-            own = "://" not in path or origin(path) == origin(self._base)
+            own = "://" not in path or origin(path) == origin(self.address)
             # A Location that leads elsewhere carries its own authorization; ours stays with the registry.
             used = self._auth.header(scopes) if own else ""
-            response = self._reach(path, sending, {"Authorization": used} if used else {})
+            response = self._server.send(path, sending, {"Authorization": used} if used else {})
             if response.status != 401 or not own or renewals == 2:
                 return response
             if sending.stream:
@@ -104,67 +83,6 @@ class Client:
             if not self._auth.renew(response, scopes, used):
                 return response
         raise AssertionError("unreachable")
-
-    def _reach(self, path: str, sending: _Sending, more: Mapping[str, str]) -> Response:
-        """Sends, and finds out at the first answer whether a loopback registry speaks TLS."""
-
-        def send(retries: int | None) -> Response:
-            url = path if "://" in path else self._base + path
-            return self._http.request(
-                sending.method,
-                url,
-                headers={**sending.headers, **more},
-                body=sending.body,
-                stream=sending.stream,
-                retries=retries,
-                timeout=sending.timeout,
-            )
-
-        if self._may_be_tls:
-            with self._settling:  # the others wait for the first, and then know
-                if self._is_unsettled():
-                    return self._first(sending.method, send, sending.stream, sending.retries)
-        return send(sending.retries)
-
-    def _is_unsettled(self) -> bool:
-        return self._may_be_tls
-
-    def _first(self, method: str, send: Callable[[int], Response], stream: bool, retries: int | None) -> Response:
-        plain: Response | TransportError
-        try:
-            plain = send(0)
-            if plain.status == 400 and stream:
-                plain.load()
-        except TransportError as error:
-            plain = error
-        if _is_wrong_scheme(method, plain):
-            before = self._base
-            self._base = "https" + before.removeprefix("http")
-            try:
-                response = send(0)
-                self._may_be_tls = False
-                return response
-            except TransportError as error:
-                self._base = before
-                if error.reason in ("certificate", "identity"):  # it does speak TLS, and this is what keeps us from it
-                    raise
-        return self._settle(plain, send, retries)
-
-    def _settle(self, plain: Response | TransportError, again: Callable[[int], Response], retries: int | None) -> Response:
-        """What plain http came to: a first attempt that failed for a while is followed by the others."""
-        left = self.patience.retries if retries is None else retries
-        if isinstance(plain, TransportError):
-            if not plain.temporary or not left:
-                raise plain
-            if plain.reason == "timeout":
-                left = 1  # as goctl.system.http does
-        else:
-            self._may_be_tls = False
-            if plain.status not in TEMPORARY or not left:
-                return plain
-            plain.close()
-        self.patience.back_off(0)
-        return again(left - 1)
 
     def ping(self, doing: str) -> Response:
         """The answer to the question whether this is a registry that speaks to us."""
@@ -296,7 +214,7 @@ class Client:
     @property
     def address(self) -> str:
         """Where it is asked: `SCHEME://HOST[:PORT]`."""
-        return self._base
+        return self._server.address
 
     @property
     def authorizer(self) -> Authorizer:
@@ -309,7 +227,7 @@ class Client:
         """
         url = urljoin(response.url, location)
         try:
-            parts, base = split(url), urlsplit(self._base)
+            parts, base = split(url), urlsplit(self.address)
         except TransportError as error:
             raise unreachable("push", self.host, error) from None
         target = parts.hostname or ""
@@ -352,14 +270,6 @@ def table_of(config: Config, registry: str) -> Registry | None:
     """The `[registries]` table for a registry's host; the first where there are several."""
     names = names_of(registry)
     return next((table for table in config.registries.values() if table.url.partition("/")[0] in names), None)
-
-
-def _is_wrong_scheme(method: str, plain: Response | TransportError) -> bool:
-    """Whether this is how a port that speaks TLS takes plain http."""
-    if isinstance(plain, TransportError):
-        return plain.reason == "reset"
-    # An answer to HEAD has no body to read: there only https itself can tell.
-    return plain.status == 400 and (method == "HEAD" or _WRONG_SCHEME in plain.content.upper())
 
 
 def _digest(text: str | None) -> Digest | None:

@@ -16,7 +16,8 @@ from goctl.registry.flights import Flights
 from goctl.registry.journal import Journal
 from goctl.registry.refusals import unreachable
 from goctl.registry.upload import Sending, fresh, send_blob
-from goctl.system.http import BLOCK, Response, TransportError
+from goctl.system.http import BLOCK, Response
+from goctl.system.transport import TransportError
 from goctl.values import Descriptor, Digest, ImageRef, from_json
 
 #: Layers under way at once.

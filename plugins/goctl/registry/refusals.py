@@ -9,8 +9,9 @@ from typing import Final
 import msgspec
 
 from goctl.errors import RegistryError
-from goctl.system.http import Response, TransportError
+from goctl.system.http import Response
 from goctl.system.patience import TEMPORARY
+from goctl.system.transport import TransportError
 
 
 class _Entry(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from goctl.errors import ImageError, RegistryError
 from goctl.oci.layout import REF_NAME, read_index
 from goctl.registry.client import Client, pull
 from goctl.registry.refusals import unreachable
-from goctl.system.http import TransportError
+from goctl.system.transport import TransportError
 from goctl.values import Descriptor, Digest
 
 #: Bytes of the largest config or manifest that is read into memory.

@@ -171,7 +171,8 @@ class Deploys:
 
         resolved(manifests, known)
 
-    def _resolved(self, aim: Aim) -> list[Manifest]:
+    def _names(self, aim: Aim) -> tuple[dict[str, str], dict[str, str]]:
+        """What was published to a deployment's registry, by the names of targets and by import paths."""
         own = aim.session.config.project.name
         names: dict[str, str] = {}
         paths: dict[str, str] = {}
@@ -183,6 +184,11 @@ class Deploys:
                 # The image of several programs is that of its first.
                 for path in one.import_paths[:1]:
                     paths.setdefault(path, one.reference)
+        return names, paths
+
+    def _resolved(self, aim: Aim) -> list[Manifest]:
+        own = aim.session.config.project.name
+        names, paths = self._names(aim)
 
         def resolve(reference: Reference) -> str:
             known = names if reference.scheme == "goctl" else paths

@@ -8,7 +8,7 @@ all: when every registry has everything of every target (publish.py).
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from goctl.plan.model import (
     PushStep,
 )
 from goctl.release import afar
+from goctl.release.batches import Batches, unable
 from goctl.release.costs import Meter, Spent
 from goctl.release.flights import Flights
 from goctl.release.known import Known
@@ -75,14 +76,14 @@ class Walk:
         self._seconds: dict[str, float] = {}
         self._meter = Meter()
         self._errors: list[GoctlError] = []
-        #: Programs that another run made while this one waited for it.
-        self._taken: set[str] = set()
         self._flights = Flights(crew.first)
         self._dependents: dict[str, list[AnyStep]] = {}
         self._fresh: list[tuple[CompileStep, Binary]] = []
         #: Programs that levels of the cache know, and that are not here: ids of their steps.
         self._afar: set[str] = set()
         self._ended: queue.SimpleQueue[Outcome | Future[None]] = queue.SimpleQueue()
+        compiles = [step for step in self._steps.values() if isinstance(step, CompileStep)]
+        self._batches = Batches(crew, compiles, self._known, self._flights, self._ended.put)
         #: Images that wait for the others of their engine, and ids of those that are made although they are known.
         self._waiting: list[ImageStep] = []
         self._again: set[str] = set()
@@ -189,47 +190,8 @@ class Walk:
             )
 
     def _start(self, steps: Iterable[CompileStep], pool: ThreadPoolExecutor) -> None:
-        batches: dict[str, dict[str, list[CompileStep]]] = {}
-        for step in steps:
-            batches.setdefault(step.engine, {}).setdefault(step.unit, []).append(step)
-        for name, units in batches.items():
-            for unit, batch in units.items():
-                self._crew.prepare(unit)
-                engine = self._crew.host(batch[0]).engine(name)
-                if "compile" not in engine.kinds:
-                    raise _unable(name, "compile", engine.kinds)
-
-            def work(name: str = name, units: Mapping[str, list[CompileStep]] = units) -> None:
-                # One unit after the other: each fills the cores by itself.
-                for batch in units.values():
-                    left = self._alone(batch)
-                    for outcome in self._crew.host(batch[0]).engine(name).run(left, {}) if left else ():
-                        self._ended.put(outcome)
-
+        for work in self._batches.of(steps):
             self._compiling.add(self._submit(pool, work))
-
-    def _alone(self, batch: list[CompileStep]) -> list[CompileStep]:
-        """The steps of a batch that this run has to do, once nobody else is at the same: what others made is taken."""
-        # By all of the unit's programs: what is known of them already differs from one machine to the next.
-        flight = [step for step in self._steps.values() if isinstance(step, CompileStep) and step.unit == batch[0].unit]
-        if not self._flights.begin(flight, lambda: self._is_brought(batch)):
-            return batch
-        left = []
-        for step in batch:
-            program = self._known.program(step)
-            if program is not None:
-                self._taken.add(step.id)
-                self._ended.put(Outcome(step.id, program))
-            else:
-                left.append(step)
-        return left
-
-    def _is_brought(self, batch: list[CompileStep]) -> bool:
-        """Whether others made all of a batch, and it is here: what is known of a program may arrive before it does."""
-        if not all(self._known.arrived(step) for step in batch):
-            return False
-        afar.bring(self._known, batch)
-        return all(self._known.program(step) is not None for step in batch)
 
     def _advance(self, step: AnyStep) -> None:
         """Does a step, or finds it known, as soon as all that it needs is there."""
@@ -266,7 +228,7 @@ class Walk:
         the last of them has become ready."""
         engine = self._crew.host(step).engine(step.engine)
         if step.stage not in engine.kinds:
-            raise _unable(step.engine, f"make {step.stage}s", engine.kinds)
+            raise unable(step.engine, f"make {step.stage}s", engine.kinds)
         if not isinstance(step, ImageStep) or not getattr(engine, "takes_all", False):
             self._hand([step], engine, fetches=True)
             return
@@ -308,7 +270,7 @@ class Walk:
         step = self._steps[ended.step]
         self._seconds[step.id] = ended.seconds
         match step, ended.artifact:
-            case CompileStep(), Binary() as binary if step.id in self._taken:
+            case CompileStep(), Binary() as binary if step.id in self._batches.taken:
                 self._finish(step, binary, cached=True)
                 return
             case CompileStep(), Binary() as binary:
@@ -370,10 +332,6 @@ def joined(errors: Sequence[GoctlError]) -> GoctlError:
         messages = dict.fromkeys(error.message for error in errors)
         return BuildError("\n".join(messages), diagnostics=tuple(diagnostics), hint=first.hint)
     return type(first)("\n".join(dict.fromkeys(str(error) for error in errors)), hint=first.hint)
-
-
-def _unable(engine: str, what: str, kinds: frozenset[str]) -> ExtensionError:
-    return ExtensionError(f"the engine {engine!r} cannot {what}", hint=f"it does these steps: {', '.join(sorted(kinds))}")
 
 
 def _no_result(step: AnyStep) -> ExtensionError:

@@ -7,16 +7,16 @@ TransportError, and whoever asked turns it into an error that a person can use.
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from goctl.system.addresses import leads_inward
 from goctl.system.patience import TEMPORARY, Patience, TooLong
 from goctl.system.proxies import proxy_for
 from goctl.system.tls import BadCertificate, Trust, context
+from goctl.system.transport import TransportError, explained
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -32,21 +32,6 @@ MAX_CONTENT: Final = 16 * 2**20
 BLOCK: Final = 256 * 1024
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PRIVATE_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
-
-Reason = Literal[
-    "refused",
-    "name",
-    "certificate",
-    "identity",
-    "tls",
-    "timeout",
-    "reset",
-    "proxy",
-    "redirect",
-    "patience",
-    "size",
-    "other",
-]
 
 
 class Readable(Protocol):
@@ -65,18 +50,6 @@ class Parts(Protocol):
 
 #: What is sent. A callable is called for every attempt and returns the content from its start.
 Body = bytes | Callable[[], Readable | BinaryIO | Parts] | None
-
-
-class TransportError(Exception):
-    """No answer came, or none that may be used. `temporary` says whether trying again later may help.
-
-    The text names no URL: a URL's query may hold a secret.
-    """
-
-    def __init__(self, reason: Reason, text: str, *, temporary: bool = False) -> None:
-        super().__init__(text)
-        self.reason: Reason = reason
-        self.temporary = temporary
 
 
 class Response:
@@ -114,7 +87,7 @@ class Response:
                 yield data
             whole = True
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _explain(error) from None
+            raise explained(error) from None
         finally:
             # A connection with the rest of a body on it must not serve another request.
             if whole:
@@ -235,7 +208,7 @@ class Http:
                 timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout),
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _explain(error) from None
+            raise explained(error) from None
         finally:
             if callable(body):
                 content.close()
@@ -313,40 +286,3 @@ def _headers_after(method: str, url: str, target: str, headers: dict[str, str]) 
     if origin(url) == origin(target):
         return headers
     return {name: value for name, value in headers.items() if name.lower() not in _PRIVATE_HEADERS}
-
-
-def _explain(error: Exception) -> TransportError:
-    """What went wrong, in a word to act on and one to show. urllib3's own texts name objects, and are not used."""
-    import ssl
-
-    from urllib3 import exceptions as known
-
-    if isinstance(error, known.ProxyError):
-        return TransportError("proxy", f"the proxy did not answer as one: {_cause(error)}", temporary=True)
-    if isinstance(error, known.NameResolutionError):
-        return TransportError("name", "the name cannot be resolved", temporary=True)
-    if isinstance(error, known.NewConnectionError):  # to urllib3 a kind of timeout, so asked about first
-        return TransportError("refused", _cause(error), temporary=True)
-    if isinstance(error, known.ConnectTimeoutError | known.ReadTimeoutError | TimeoutError):
-        return TransportError("timeout", "no answer in time", temporary=True)
-    if isinstance(error, known.SSLError | ssl.SSLError):
-        text = _cause(error)
-        if re.search(r"ALERT_(.*CERTIFICATE|UNKNOWN_CA)|CERTIFICATE_REQUIRED", text):  # an alert is the other side's word
-            return TransportError("identity", "it wants to see a client's certificate, or does not know ours")
-        if "ALERT_HANDSHAKE_FAILURE" in text:  # TLS 1.2 has no alert of its own for it
-            return TransportError("identity", "it refused the handshake; it may want to see a client's certificate")
-        return TransportError("certificate" if "CERTIFICATE" in text.upper() else "tls", text)
-    if isinstance(error, known.ProtocolError | known.IncompleteRead | OSError):
-        return TransportError("reset", "the connection broke", temporary=True)
-    return TransportError("other", type(error).__name__)
-
-
-def _cause(error: BaseException) -> str:
-    """The words of the system, or of OpenSSL, at the bottom of an error."""
-    while (below := error.__cause__ or error.__context__) is not None:
-        error = below
-    if not isinstance(error, OSError):
-        for part in error.args:
-            if isinstance(part, OSError):
-                error = part
-    return str(getattr(error, "strerror", None) or getattr(error, "verify_message", None) or type(error).__name__)

@@ -10,9 +10,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import os
-import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,11 +20,8 @@ from typing import IO, Final
 import msgspec
 
 from goctl.errors import GoctlError, Interrupted, StorageError, ToolchainError
+from goctl.system import groups
 
-#: Seconds a child has after being interrupted, and then after being terminated. Together well under the five seconds
-#: within which everything must be gone.
-INTERRUPT_GRACE: Final = 1.0
-TERMINATE_GRACE: Final = 1.0
 #: Seconds that what a child started may go on writing to the child's streams after it ended.
 LINGER: Final = 1.0
 #: Bytes that are kept of stderr: the last ones. A longer line than LONGEST_LINE is taken in pieces.
@@ -85,7 +80,7 @@ class Children:
                 raise ToolchainError(f"{args[0]!r} was not found", hint="install it, or put its folder on PATH") from error
             except OSError as error:
                 raise ToolchainError(f"{args[0]!r} cannot be started: {error.strerror or error}") from error
-            _adopt(child)
+            groups.adopt(child)
             self._running.add(child)
         return child
 
@@ -98,15 +93,7 @@ class Children:
         self.ended.set()
         with self._lock:
             children = list(self._running)
-        for send, grace in ((_interrupt, INTERRUPT_GRACE), (_terminate, TERMINATE_GRACE), (_kill, 1.0)):
-            alive = [child for child in children if _group_alive(child)]
-            if not alive:
-                return
-            for child in alive:
-                send(child)
-            deadline = time.monotonic() + grace
-            while time.monotonic() < deadline and any(_group_alive(child) for child in alive):
-                time.sleep(0.02)
+        groups.end(children)
 
 
 #: The children of this process. One registry, because a signal reaches the whole process too.
@@ -139,16 +126,9 @@ def run(
     err = _Reader(child, child.stderr, tail.append, on_stderr, LONGEST_LINE)
     feeder = _Feeder(child, (input,) if isinstance(input, bytes) else input or ())
     try:
-        out.start()
-        err.start()
-        feeder.start()
-        child.wait(timeout)
+        _wait(child, (out, err, feeder), timeout)
     except subprocess.TimeoutExpired:
-        end_one(child)
         raise (error or GoctlError)(f"{_name(args)} did not end within {timeout:g} s") from None
-    except BaseException:
-        end_one(child)
-        raise
     finally:
         _leave(child, (out, err))
     for raised in (feeder.raised, out.raised, err.raised):
@@ -195,7 +175,7 @@ class _Reader(threading.Thread):
             self._read()
         except BaseException as error:  # noqa: BLE001 - raised again where the child is waited for
             self.raised = error
-            end_one(self._child)
+            groups.end([self._child])
 
     def _read(self) -> None:
         if self._pipe is None:
@@ -226,7 +206,7 @@ class _Feeder(threading.Thread):
                     break
         except BaseException as error:  # noqa: BLE001 - raised again where the child is waited for
             self.raised = error
-            end_one(self._child)
+            groups.end([self._child])
         with contextlib.suppress(OSError):
             pipe.close()
 
@@ -240,6 +220,17 @@ def _written(pipe: IO[bytes], part: bytes) -> bool:
     return True
 
 
+def _wait(child: subprocess.Popen[bytes], threads: Iterable[threading.Thread], timeout: float | None) -> None:
+    """Until the child has ended, or is ended because of what is raised here."""
+    try:
+        for thread in threads:
+            thread.start()
+        child.wait(timeout)
+    except BaseException:
+        groups.end([child])
+        raise
+
+
 def _leave(child: subprocess.Popen[bytes], readers: Sequence[_Reader]) -> None:
     """Ends what is left of a child that ended: what it printed is read, what holds its streams open is ended too."""
     started = [reader for reader in readers if reader.ident is not None]
@@ -249,9 +240,9 @@ def _leave(child: subprocess.Popen[bytes], readers: Sequence[_Reader]) -> None:
             reader.join(max(0.0, deadline - time.monotonic()))
         if not any(reader.is_alive() for reader in started):
             break
-        end_one(child)
+        groups.end([child])
     # Whatever left the group and holds a stream still, is not waited for: what it prints is no longer ours.
-    _release(child)
+    groups.release(child)
     children.forget(child)
 
 
@@ -268,87 +259,3 @@ def _name(args: Sequence[str]) -> str:
 def _last_lines(text: str, count: int = 12) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     return "\n".join(lines[-count:]) or "it printed nothing"
-
-
-def end_one(child: subprocess.Popen[bytes]) -> None:
-    """Ends one child and what it started."""
-    for send, grace in ((_interrupt, INTERRUPT_GRACE), (_terminate, TERMINATE_GRACE), (_kill, 1.0)):
-        if not _group_alive(child):
-            return
-        send(child)
-        deadline = time.monotonic() + grace
-        while time.monotonic() < deadline and _group_alive(child):
-            time.sleep(0.02)
-
-
-if sys.platform == "win32":
-    import ctypes
-    from ctypes import wintypes
-
-    _kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
-    _kernel32.CreateJobObjectW.restype = wintypes.HANDLE
-    _jobs: dict[int, int] = {}
-
-    def _adopt(child: subprocess.Popen[bytes]) -> None:
-        # JOBOBJECT_EXTENDED_LIMIT_INFORMATION with JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE (winnt.h): the job, and with it every
-        # descendant, ends when its last handle is closed, also when goctl itself is killed.
-        job = _kernel32.CreateJobObjectW(None, None)
-        limits = (ctypes.c_byte * (144 if ctypes.sizeof(ctypes.c_void_p) == 8 else 112))()
-        ctypes.c_uint32.from_buffer(limits, 16).value = 0x2000
-        _kernel32.SetInformationJobObject(wintypes.HANDLE(job), 9, ctypes.byref(limits), ctypes.sizeof(limits))
-        handle = int(getattr(child, "_handle"))  # noqa: B009 - subprocess has no public name for it
-        _kernel32.AssignProcessToJobObject(wintypes.HANDLE(job), wintypes.HANDLE(handle))
-        _jobs[child.pid] = job
-
-    def _release(child: subprocess.Popen[bytes]) -> None:
-        job = _jobs.pop(child.pid, None)
-        if job is not None:
-            _kernel32.CloseHandle(wintypes.HANDLE(job))
-
-    def _group_alive(child: subprocess.Popen[bytes]) -> bool:
-        return child.poll() is None
-
-    def _interrupt(child: subprocess.Popen[bytes]) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            child.send_signal(signal.CTRL_BREAK_EVENT)
-
-    def _terminate(child: subprocess.Popen[bytes]) -> None:
-        job = _jobs.pop(child.pid, None)
-        if job is not None:
-            _kernel32.TerminateJobObject(wintypes.HANDLE(job), 1)
-            _kernel32.CloseHandle(wintypes.HANDLE(job))
-        with contextlib.suppress(OSError):
-            child.terminate()
-
-    _kill = _terminate
-
-else:
-
-    def _adopt(child: subprocess.Popen[bytes]) -> None:
-        """Nothing to do: the child leads a session, and with it a process group, of its own."""
-
-    def _release(child: subprocess.Popen[bytes]) -> None:
-        """Nothing to give back."""
-
-    def _group_alive(child: subprocess.Popen[bytes]) -> bool:
-        child.poll()  # reaps the leader, so that it does not count as alive
-        try:
-            os.killpg(child.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
-
-    def _send(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, number)
-
-    def _interrupt(child: subprocess.Popen[bytes]) -> None:
-        _send(child, signal.SIGINT)
-
-    def _terminate(child: subprocess.Popen[bytes]) -> None:
-        _send(child, signal.SIGTERM)
-
-    def _kill(child: subprocess.Popen[bytes]) -> None:
-        _send(child, signal.SIGKILL)

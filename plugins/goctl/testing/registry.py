@@ -165,8 +165,7 @@ class Registry:
         self._requests: list[Request] = []
         self._guard = threading.Lock()
         self._server = _Server(("127.0.0.1", port), Handler)
-        self._server.registry = self
-        self._server.tls = tls
+        self._server.registry, self._server.tls = self, tls
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property

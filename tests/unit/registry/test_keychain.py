@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.services import forks
 from tests.services.helper import KeepingHelper
 
 from goctl.config.model import Login
@@ -312,8 +311,7 @@ def test_the_task_says_what_it_lacks(tmp_path, words, code, text):
     (tmp_path / "tasks.py").write_text('from goctl import namespace\n\nns = namespace("goctl.toml")\n')
     toml = '[registries.corp]\nurl = "r.example.com/a"\n[registries.hub]\nurl = "docker.io/a"\n'
     (tmp_path / "goctl.toml").write_text(f'[project]\nname = "shop"\n[targets.api]\npackages = ["./api"]\n{toml}')
-    command = [sys.executable, "-m", "invoke", "registry.login", *words]
-    done = subprocess.run(command, cwd=tmp_path, input="\n", capture_output=True, text=True, check=False)
+    done = forks.run(["invoke", "registry.login", *words], cwd=tmp_path, env=os.environ, input="\n")
     assert done.returncode == code
     assert text in " ".join((done.stdout + done.stderr).split())
     assert "hunter2" not in done.stdout + done.stderr
