@@ -151,6 +151,13 @@ def edit(folder: Path, number: int) -> Path:
     return path
 
 
+def edit_leaf(folder: Path, number: int) -> Path:
+    """Changes a file of the command `server` that nothing else is made from."""
+    path = folder / "cmd" / "server" / "edition.go"
+    _put(path, f'package main\n\nvar edition = "{number}"\n\nfunc init() {{ _ = edition }}\n')
+    return path
+
+
 CORE = f"""// Package core is what most commands import.
 package core
 

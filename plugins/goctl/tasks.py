@@ -99,7 +99,7 @@ def _words() -> list[str] | None:
     words = sys.argv[1:]
     program = Path(sys.argv[0])
     called = program.parent.name if program.stem == "__main__" else program.stem
-    if called not in _INVOKE or "--complete" in words or all(word.startswith("-") for word in words):
+    if called not in _INVOKE or "--complete" in words or all(word[0:1] == "-" and "=" not in word for word in words):
         return None
     return [word.replace("_", "-") for word in words]
 

@@ -351,6 +351,32 @@ def test_the_parser_meets_the_projects_that_the_command_line_may_name(
     assert "plan" in names
 
 
+@pytest.mark.parametrize(
+    ("argv", "met"),
+    [
+        (["/bin/invoke", "plan"], {"plan"}),
+        (["/bin/invoke", "--help=cluster.up"], {"cluster.up"}),
+        (["/bin/invoke", "--help", "deploy"], {"deploy.run"}),
+        (["/bin/inv", "base.update", "deploy"], {"base.update", "deploy.run"}),
+        (["/bin/inv", "-e", "base_update"], set()),
+        (["/bin/invoke", "ship.it"], set()),
+        (["/bin/invoke"], None),
+        (["/bin/invoke", "--complete", "--", "invoke a"], None),
+        (["/bin/another", "plan"], None),
+    ],
+)
+def test_the_parser_meets_the_tasks_that_the_command_line_may_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str], met: set[str] | None
+) -> None:
+    monkeypatch.setattr(sys, "argv", argv)
+    names = tasks.namespace(write(tmp_path) / "goctl.toml").task_names
+    if met is None:
+        assert names.keys() == ALL
+    else:
+        assert names.keys() >= met
+        assert len(names) < 10
+
+
 def test_two_calls_of_one_task_are_two(tmp_path: Path) -> None:
     text = invoke(write(tmp_path), "--no-dedupe", "config", "config", "--json")
     assert text.count("project.module") == 2
