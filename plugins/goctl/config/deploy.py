@@ -28,6 +28,27 @@ def doc(text: str, **more: Any) -> Meta:
     return Meta(description=text, **more)
 
 
+class Strategy(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    """How requests get from the version that runs to a new one."""
+
+    kind: Annotated[
+        Literal["rolling", "blue-green"],
+        doc(
+            "`rolling`: as each workload says. `blue-green`: Deployments that a Service selects run in both versions until "
+            "the Service is switched.",
+        ),
+    ] = "rolling"
+    smoke: Annotated[
+        tuple[str, ...],
+        doc(
+            "blue-green: a command that has to end well before requests go to the new version. It finds that at the address "
+            "in GOCTL_URL, and the name of the Service in GOCTL_SERVICE.",
+            examples=[["./smoke.sh"]],
+        ),
+    ] = ()
+    keep: Annotated[bool, doc("blue-green: whether the version before keeps running, so that going back is at once.")] = True
+
+
 class Deploy(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
     """A place in a cluster that releases are deployed to."""
 
@@ -70,6 +91,9 @@ class Deploy(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_u
         str, doc("How long a rollout may take before it has failed: seconds, minutes, hours.", examples=["2m", "90s"])
     ] = "2m"
     rollback: Annotated[bool, doc("Whether a rollout that failed is taken back to the last release that ran.")] = True
+    strategy: Annotated[
+        Strategy, doc("How requests get to a new version.", examples=[{"kind": "blue-green", "smoke": ["./smoke.sh"]}])
+    ] = Strategy()
     verify: Annotated[
         tuple[Literal["architecture"], ...],
         doc(
@@ -118,6 +142,8 @@ def check(deploys: Mapping[str, Deploy], chosen: str, registries: Mapping[str, s
             )
         if deploy.probe and (not deploy.probe.startswith("/") or CONTROL.search(deploy.probe)):
             problems.add((*where, "probe"), f"{deploy.probe!r} is no path", expected='text like "/healthz"')
+        if deploy.strategy.kind != "blue-green" and deploy.strategy != Strategy():
+            problems.add((*where, "strategy"), "smoke and keep are settings of blue-green", expected='kind = "blue-green"')
         for source in deploy.manifests:
             check_inside(source, (*where, "manifests"), root, problems)
         if deploy.registry and deploy.registry not in registries:

@@ -232,7 +232,7 @@ class Deploys:
             login=sites.login(session, where),
             subjects=_subjects(published) if "architecture" in where.settings.verify else (),
         )
-        rules = sites.rules(where, force=request.force_conflicts, prune=request.prune)
+        rules = sites.rules(session, where, force=request.force_conflicts, prune=request.prune)
         started = time.perf_counter()
         with sites.deployment(session, where) as made:
             if request.task == "apply":

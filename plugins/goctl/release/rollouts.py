@@ -82,7 +82,7 @@ def rollback(session: Session, *, dry: bool, to: str, release: str) -> None:
         session.emit(Notice(f"would go back to {what} in {context_of(where.settings.cluster)}", level="info"))
         return
     with sites.deployment(session, where) as made:
-        made.roll_back(int(release or 0), sites.rules(where))
+        made.roll_back(int(release or 0), sites.rules(session, where))
 
 
 def verify(session: Session, *, dry: bool, to: str) -> None:
@@ -108,7 +108,7 @@ def verify(session: Session, *, dry: bool, to: str) -> None:
             return
         found = made.verify(
             Wanted(manifests=(), images=record.images, login=sites.login(session, where), subjects=subjects),
-            sites.rules(where),
+            sites.rules(session, where),
         )
     rows = tuple(
         (one.subject.target, str(one.subject.platform), one.node or "-", one.how or "-", one.problem or one.reported)
