@@ -111,7 +111,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench_peers(session: nox.Session) -> None:
-    """The same beside ko and plain go build, where they are on PATH."""
+    """The same beside ko, plain go build and buildx bake, where they are on PATH."""
     _install(session, "-e", ".[go,test]")
     session.run("python", "-m", "goctl.benchmark", "--peers", *session.posargs)
 

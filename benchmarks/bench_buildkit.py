@@ -230,9 +230,7 @@ def main() -> None:
     finally:
         if args.work is None:
             shutil.rmtree(work, ignore_errors=True)
-        if bench.comparisons or bench.facts:
-            print(measure.table(bench.comparisons, bench.facts))
-            measure.write_json(args.json, bench.comparisons, bench.facts)
+        bench.report()
 
 
 if __name__ == "__main__":

@@ -139,6 +139,12 @@ class Bench:
     def fact(self, name: str, measured: str, asked: str = "") -> None:
         self.facts.append((name, measured, asked))
 
+    def report(self) -> None:
+        """Prints what was measured, and writes it to the file of --json."""
+        if self.comparisons or self.facts:
+            print(measure.table(self.comparisons, self.facts))
+            measure.write_json(self.args.json, self.comparisons, self.facts)
+
 
 def serve(bench_work: Path, crane: str, port: int) -> subprocess.Popen[bytes]:
     """A registry on a loopback port, its content on disk."""

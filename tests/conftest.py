@@ -7,7 +7,7 @@ GOCTL_TEST_CLUSTER=CONTEXT      a cluster, by its context of KUBECONFIG, whose n
 GOCTL_TEST_BUILDERS=NAME,NAME   builders of buildx that may be used, and push to that registry
 GOCTL_REQUIRE=registry,docker,buildx,builders,kind,skopeo,crane,conformance,redis,dav,s3,wine
                                 expected to be there: a test that lacks one fails, as does a run in which an integration
-                                test was skipped for want of anything but wine
+                                test was skipped for want of anything but wine, kind and stores
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ _KEPT = frozenset(
     "GOPROXY GONOPROXY GOSUMDB GONOSUMDB GOPRIVATE GOINSECURE GOVCS GOMODCACHE GOCACHE GOROOT GOPATH GOTMPDIR".split()
 )
 _REQUIRED = frozenset(filter(None, os.environ.get("GOCTL_REQUIRE", "").split(",")))
+#: Not asked of every machine, but where GOCTL_REQUIRE names them.
+_OPTIONAL = ("wine", "kind", "redis", "dav", "s3")
 _skipped: list[str] = []
 
 
@@ -53,9 +55,10 @@ def _go_settings() -> dict[str, str]:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    # Wine is not asked of every machine, but where GOCTL_REQUIRE names it.
-    if report.skipped and "integration" in report.keywords and "needs wine:" not in str(report.longrepr):
-        _skipped.append(report.nodeid)
+    if report.skipped and "integration" in report.keywords:
+        reason = str(report.longrepr)
+        if not any(f"needs {service}:" in reason for service in _OPTIONAL):
+            _skipped.append(report.nodeid)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

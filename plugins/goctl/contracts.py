@@ -14,6 +14,7 @@ Only those that a goctl.toml names are loaded, and each is checked against its P
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Protocol, Self, runtime_checkable
@@ -196,6 +197,20 @@ class Sealed(Protocol):
     def open(self) -> BinaryIO:
         """The content from its start; may be called again where a request is repeated."""
         ...
+
+
+class SealedBytes:
+    """A Sealed of some bytes."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    @property
+    def size(self) -> int:
+        return len(self._content)
+
+    def open(self) -> BinaryIO:
+        return io.BytesIO(self._content)
 
 
 class Shelf(Protocol):

@@ -15,7 +15,7 @@ reader can each show them in their own way. Secrets never enter either of them.
     ├── RegistryError     8   a registry refused, or could not be reached
     ├── ExtensionError    9   an engine or a destination that cannot be used
     ├── StorageError     10   a disk that is full, read-only or not ours
-    │   └── LevelError   10   a level of the cache that is down, slow, full, or refuses
+    │   └── LevelError   17   a level of the cache that is down, slow, full, or refuses
     ├── BuilderError     13   Docker's command, a builder of buildx, or a build that it refused
     ├── ClusterError     16   a cluster refused, or could not be reached
     │   └── RolloutError 15   what was deployed does not run, and why
@@ -172,6 +172,8 @@ class StorageError(GoctlError):
 
 class LevelError(StorageError):
     """A level of the cache could not be asked or written. No release fails by it: the level is left alone from then on."""
+
+    exit_code = 17
 
 
 class ClusterError(GoctlError):

@@ -26,5 +26,5 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def bench_peers(session: nox.Session) -> None:
-    """The same beside ko and plain `go build`, where they are on PATH."""
+    """The same beside ko, plain `go build` and buildx bake, where they are on PATH."""
     session.run(sys.executable, "-m", "goctl.benchmark", "--peers", *session.posargs, external=True)

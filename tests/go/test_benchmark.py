@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from goctl.benchmark.machine import furnish, machine
-from goctl.benchmark.peers import go_build
+from goctl.benchmark.peers import go_build, has_builder
 from goctl.benchmark.program import find
 from goctl.benchmark.run import Request, bench
 from goctl.benchmark.states import STATES
@@ -19,7 +19,11 @@ from goctl.config.loader import load
 from goctl.measures import CONTROL
 from tests.go.conftest import write
 
-TOML = """[project]
+#: A cache that no machine reaches: whoever asked it would say so.
+TOML = """[cache.team]
+url = "http://127.0.0.1:9/"
+
+[project]
 name = "shop"
 version = "git"
 
@@ -79,6 +83,10 @@ def test_a_night_measures_every_state_as_it_says(tmp_path: Path) -> None:
         assert known[state].phases["push"].moved > 1_000_000
     assert known["pushed"].phases["compile"].hits == 0
     assert known["pushed"].phases.get("push") is None or known["pushed"].phases["push"].moved < 100_000
+    beside = known["remote"].phases
+    assert beside["compile"].hits == beside["compile"].steps == known["nothing"].phases["compile"].steps > 0
+    assert beside["push"].moved < 100_000
+    assert known["remote"].cpu < known["pushed"].cpu / 2
     assert known["compile"].cpu < known["modules"].cpu / 2
     assert all(sample.memory > 10_000_000 for sample in known.values())
     assert {path: seen for path, seen in files(tmp_path / "shop").items() if ".benchmarks" not in path.parts} == before
@@ -147,3 +155,33 @@ def test_plain_go_build_is_measured_beside_it(tmp_path: Path) -> None:
         assert again.seconds < first.seconds / 2
         built = sorted(path.name for path in peer.outputs.rglob("*") if path.is_file())
         assert built == ["api", "worker"]
+
+
+BUILDER = os.environ.get("GOCTL_TEST_BUILDERS", "").partition(",")[0]
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+@pytest.mark.skipif(not BUILDER, reason="needs GOCTL_TEST_BUILDERS, builders of buildx that find Go in a registry")
+def test_the_buildkit_engine_and_bake_are_measured_beside_it(tmp_path: Path) -> None:
+    assert has_builder(BUILDER)
+    assert not has_builder("nobodys")
+    file = checkout(tmp_path / "shop")
+    place = os.environ.get("GOCTL_TEST_REGISTRY", "localhost:5000")
+    more = f'[image]\nbase = "scratch"\n[buildkit]\nbuilder = "{BUILDER}"\ngo-image = "{place}/golang:1.26"\n'
+    file.write_text(f"{TOML}\n{more}", encoding="utf-8")
+    said: list[str] = []
+    states = ("modules", "edit", "nothing")
+    night = bench(
+        Request(file=file, states=states, count=3, buildkit=True, peers=True, work=tmp_path / "work"), said.append
+    ).night
+    measured = {name for name in night.samples if name.endswith(("/bake", "/buildkit"))}
+    assert measured == {f"{state}/{name}" for state in ("edit", "nothing") for name in ("bake", "buildkit")}
+    assert "modules/bake is left out: a builder's cache is not emptied" in said
+    # Each edit was compiled, although the same file was edited as often for the other, on the same builder.
+    edited, idle = (min(one.seconds for one in night.samples[f"{state}/bake"]) for state in ("edit", "nothing"))
+    assert edited > 1.2 * idle
+    assert all(sample.hits < sample.steps for sample in night.samples["edit/buildkit"])
+    assert all(sample.phases["push"].moved > 100_000 for sample in night.samples["edit/buildkit"])
+    outputs = tmp_path / "work" / "nothing-bake" / "outputs"
+    assert sorted(path.name for path in outputs.glob("*.tar")) == ["api.tar", "worker.tar"]

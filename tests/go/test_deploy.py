@@ -182,7 +182,7 @@ def test_what_cannot_be_deployed_is_told_before_anything_is_built(
 
 def test_a_context_that_is_not_there_is_told_before_anything_is_built(project: Project, kube: Kube) -> None:
     project.edit("goctl.toml", lambda text: text.replace('"test"', '"tset"'))
-    assert "known are elsewhere, test" in project.invoke("deploy", code=14)
+    assert "known are elsewhere, test" in project.invoke("deploy", code=16)
     assert not (project.root / "dist").exists()
 
 

@@ -231,7 +231,7 @@ def test_others_fields_are_not_taken_silently(project: Project, api: Api, name: 
     api._client.apply(
         api._kind("apps/v1", "Deployment")(scaled), namespace=f"goctl-{name}", field_manager="scaler", force=True
     )
-    text = release(project, "six", code=14)
+    text = release(project, "six", code=16)
     assert '.spec.replicas: owned by "scaler"' in text
     live = api.get(key)
     assert live is not None

@@ -70,6 +70,18 @@ def test_what_is_baked_runs_where_it_is_made_for(
     assert (again["digest"], again["cached"]) == (released["digest"], "all")
 
 
+def test_images_whose_content_has_gone_are_made_again(
+    space: str, builders: list[str], go_image: str, crane: str, go: str, tmp_path: Path
+) -> None:
+    made = project(tmp_path / "probe", space, builders[0], go_image)
+    before = made.release()["digest"]
+    shutil.rmtree(made.root / ".goctl/blobs")
+    file = made.root / "goctl.toml"
+    file.write_text(file.read_text().replace(f'"{space}"', f'"{space}-other"'))
+    assert made.release()["digest"] == before
+    assert said(crane, "digest", f"{space}-other/probe:latest").strip() == before
+
+
 def test_equal_content_has_equal_digests_wherever_it_is_baked(
     space: str, builders: list[str], go_image: str, go: str, tmp_path: Path
 ) -> None:

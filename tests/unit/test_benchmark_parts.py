@@ -12,13 +12,17 @@ from hypothesis import strategies as st
 
 from goctl.benchmark import program
 from goctl.benchmark.__main__ import main
-from goctl.benchmark.machine import remove
+from goctl.benchmark.machine import machine, remove
 from goctl.benchmark.measure import Mark, sample
+from goctl.benchmark.peers import OURS, Contender, bake
 from goctl.benchmark.states import STATES
 from goctl.config import benchmark as settings
 from goctl.config.benchmark import Benchmark
+from goctl.config.cache import Cache
 from goctl.config.loader import load
+from goctl.config.model import Image
 from goctl.errors import ConfigError
+from goctl.release.levels import folder_of
 
 MAIN = "package main\n\nfunc main() {}\n"
 
@@ -34,13 +38,11 @@ def project(root: Path, more: str = "") -> Path:
 
 def test_every_state_of_the_settings_can_be_measured() -> None:
     assert list(STATES) == list(settings.STATES) == list(Benchmark().states)
-    assert not set(settings.MISSING) & set(STATES)
 
 
 @pytest.mark.parametrize(
     ("toml", "said"),
     [
-        ('[benchmark]\nstates = ["remote"]', "the state 'remote' cannot be measured: there is no remote level"),
         ('[benchmark]\nstates = ["clod"]', "did you mean 'cold'"),
         ("[benchmark]\nstates = []", "there is nothing to measure"),
         ('[benchmark]\nfail-above = { cold = "fast" }', "'fast' is no share"),
@@ -66,12 +68,10 @@ def test_limits_are_ratios() -> None:
     assert [settings.limit(asked, state) for state in ("edit", "cold", "nothing")] == [1.125, 0.0, 1.1]
 
 
-def test_a_state_that_cannot_be_measured_is_named_on_the_command_line_too(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_state_that_is_none_is_named_on_the_command_line_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = project(tmp_path)
-    assert main(["--file", str(file), "remote"]) == 3
-    assert "remote level" in capsys.readouterr().err
+    assert main(["--file", str(file), "warm"]) == 3
+    assert "there is no state 'warm'" in capsys.readouterr().err
 
 
 def test_a_copy_pushes_to_the_benchmarks_registry_alone(tmp_path: Path) -> None:
@@ -101,6 +101,63 @@ def test_members_of_a_workspace_push_there_too(tmp_path: Path) -> None:
     copied = load(program.copy(found, tmp_path / "copy", "127.0.0.1:5000/cold"), environment={}).config
     assert copied.publish.to == (program.REGISTRY,)
     assert [name for name, one in copied.registries.items() if one.push] == [program.REGISTRY]
+
+
+def test_a_copy_for_buildkit_has_every_image_made_by_it(tmp_path: Path) -> None:
+    more = (
+        '[targets.api.image]\nengine = "embedded"\nports = [8080]\n[targets.tool]\npackages = ["./cmd/api"]\nimage = false\n'
+    )
+    found = program.find(load(project(tmp_path / "shop", more)))
+    made: dict[str, list[tuple[str, str, tuple[int | str, ...]]]] = {}
+    kinds: tuple[program.Images, ...] = ("", "buildkit", "bake")
+    for images in kinds:
+        copied = load(program.copy(found, tmp_path / f"copy-{images}", "127.0.0.1:5000/edit", None, images), environment={})
+        own = [target.image for target in copied.config.targets.values()]
+        made[images] = [(one.engine, one.compile, one.ports) for one in own if isinstance(one, Image)]
+    assert made == {
+        "": [("embedded", "host", (8080,))],
+        "buildkit": [("buildkit", "host", (8080,))],
+        "bake": [("buildkit", "buildkit", (8080,))],
+    }
+
+
+def test_builders_that_are_shared_take_part_in_states_that_empty_nothing() -> None:
+    names = [state.name for state in STATES.values() if Contender("bake", bake, "bake").takes_part(state)]
+    assert names == ["edit", "gomod", "nothing"]
+    assert all(OURS.takes_part(state) for state in STATES.values())
+
+
+def test_no_two_machines_make_the_same_edit(tmp_path: Path) -> None:
+    found = program.find(load(project(tmp_path / "shop")))
+    texts = set()
+    for number in range(2):
+        with machine(tmp_path / str(number), STATES["edit"], found) as made:
+            made.prepare(1)
+            texts.add((made.checkout / found.edited / program.EDITED).read_text(encoding="utf-8"))
+    assert len(texts) == 2
+
+
+def test_the_buildkit_engine_needs_a_builder_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = project(tmp_path, '[buildkit]\nbuilder = "nobodys-builder"\n')
+    assert main(["--file", str(file), "--buildkit", "nothing"]) == 3
+    assert "there is no builder 'nobodys-builder'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("state", list(STATES))
+def test_levels_of_the_users_cache_are_left_alone(tmp_path: Path, state: str) -> None:
+    top = tmp_path / "all"
+    declared = '[cache]\nmode = "read"\ngo-actions = false\n[cache.team]\nurl = "s3://builds/shop"\nsign = "env:KEY"\n'
+    member = project(top / "shop")
+    (top / "goctl.toml").write_text(f'[workspace]\nmembers = ["shop"]\n{declared}', encoding="utf-8")
+    with machine(tmp_path / "machine", STATES[state], program.find(load(member))) as made:
+        cache = made.config.cache
+        if state != "remote":
+            assert cache == Cache()
+            return
+        assert (cache.used, cache.mode, cache.pull_request_mode) == (("beside",), "readwrite", "readwrite")
+        assert not cache.go_actions
+        folder = folder_of(cache.level("beside").url, made.root)
+        assert folder.resolve() == (tmp_path / "machine" / "level").resolve()
 
 
 def test_edits_differ_and_leave_the_users_files_alone(tmp_path: Path) -> None:

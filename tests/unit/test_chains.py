@@ -45,7 +45,9 @@ def test_platforms_share_the_cores(jobs: int, platforms: int, tmp_path: Path, mo
     given: list[int] = []
 
     class Build:
-        def __init__(self, host: Any, ledger: Any, steps: list[CompileStep], folder: Path, parallel: int) -> None:
+        def __init__(
+            self, host: Any, cache: Any, ledger: Any, steps: list[CompileStep], folder: Path, parallel: int
+        ) -> None:
             given.append(parallel)
             self.steps = steps
 

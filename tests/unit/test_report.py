@@ -46,6 +46,10 @@ SAMPLES: dict[str, tuple[events.Event, str]] = {
     "built-archive": (
         events.BuiltArchive("api", "linux/amd64", "dist/archives/api_linux_amd64.tar.gz", DIGEST, 9_000, cached=False), ""
     ),
+    "deployed": (
+        events.Deployed("prod", "kind-shop", "shop", 3, "deployed", {"api": f"ghcr.example/api@{DIGEST}"}, 1, 1, 0, 2.5),
+        "prod: release 3 in kind-shop/shop runs, 1 created, 1 changed",
+    ),
     "failed": (events.Failed("BuildError", 6, "it fails", "mend it"), "error: it fails\nhint: mend it"),
     "run-finished": (events.RunFinished(4.2, "done", 3, 4), "done: 3 steps, 4 were known, "),
     "table": (events.Table("config", ("name", "from"), (("project", "a:2"),)), "name     from\nproject  a:2\n"),

@@ -158,6 +158,7 @@ _OPTIONS = {
     "bake": {"select", "format", "output", "check"},
     "dockerfile.write": {"select", "explain"},
     "dockerfile.check": {"file"},
+    "ci.nightly": {"system", "check"},
     "parity": {"select", "jobs", "offline"},
     "docker.mirrors": {"write", "file"},
     "builder.create": {"replace", "force"},

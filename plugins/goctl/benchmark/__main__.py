@@ -34,8 +34,9 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--accept", action="store_true", help="make this night the baseline, whatever it took")
     parser.add_argument("--scaling", action="store_true", help="measure parts of the targets and of the platforms too")
     parser.add_argument(
-        "--peers", action="store_true", help="measure ko and plain `go build` beside it, where they are there"
+        "--peers", action="store_true", help="measure ko, plain `go build` and buildx bake beside it, where they are there"
     )
+    parser.add_argument("--buildkit", action="store_true", help="measure the BuildKit engine too, with [buildkit] builder")
     parser.add_argument("--report", type=Path, default=None, help="a folder for reports (default: dist/benchmark)")
     parser.add_argument(
         "--work", type=Path, default=None, help="an empty folder to work in, kept (default: a temporary one)"
@@ -54,6 +55,7 @@ def main(words: list[str]) -> int:
         accept=asked.accept,
         scaling=asked.scaling,
         peers=asked.peers,
+        buildkit=asked.buildkit,
         work=asked.work,
     )
     try:

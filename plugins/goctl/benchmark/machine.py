@@ -1,12 +1,13 @@
 """A machine in a state: folders of its own for all that a release finds or leaves, made ready before each round.
 
-MACHINE/tasks.py  checkout/  modules/ (GOMODCACHE)  compiled/ (GOCACHE)  registry/
+MACHINE/tasks.py  checkout/  modules/ (GOMODCACHE)  compiled/ (GOCACHE)  registry/  level/ (of the cache)
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import stat
 import sys
@@ -17,7 +18,7 @@ import msgspec
 
 from goctl.benchmark import program as programs
 from goctl.benchmark.measure import command, release
-from goctl.benchmark.program import Program
+from goctl.benchmark.program import Images, Program
 from goctl.benchmark.states import State
 from goctl.config.layers import FIXED
 from goctl.config.loader import load
@@ -28,8 +29,8 @@ from goctl.testing import Registry
 from goctl.testing.holdings import Holdings
 
 #: Variables that would make another release of it, and those by which settings of goctl and invoke come.
-_UNSET = ("GOBIN", "GOOS", "GOARCH", "PYTHONDONTWRITEBYTECODE")
-_SETTINGS = ("INVOKE_", *(f"GOCTL_{section.upper()}_" for section in (*FIXED, "platforms")))
+_UNSET = ("GOBIN", "GOOS", "GOARCH", "GOCACHEPROG", "PYTHONDONTWRITEBYTECODE")
+_SETTINGS = ("INVOKE_", *(f"GOCTL_{section.upper()}_" for section in (*FIXED, "platforms", "cache")))
 _TASKS = 'from goctl import namespace\n\nns = namespace("checkout/{file}")\n'
 #: The fixed piece of work of the control: computing, compressing, writing to disk. About a third of a second.
 _CONTROL = """
@@ -51,7 +52,9 @@ os.unlink(sys.argv[1])
 class Machine:
     """One state's machine. `registry` listens on a loopback port as long as the context lasts."""
 
-    def __init__(self, folder: Path, state: State, program: Program, registry: Registry, select: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Path, state: State, program: Program, registry: Registry, select: Sequence[str], images: Images = ""
+    ) -> None:
         self.folder = folder
         self.state = state
         self.program = program
@@ -62,7 +65,10 @@ class Machine:
         #: Where others than goctl leave what they make, and their caches.
         self.outputs = folder / "outputs"
         self.select = tuple(select)
-        file = programs.copy(program, self.checkout, f"{registry.address}/{state.name}")
+        # Builders are shared and never emptied: no machine, of this night or another, may make what one has made before.
+        self._mark = secrets.token_hex(4)
+        level = folder / "level" if "level" in state.kept else None
+        file = programs.copy(program, self.checkout, f"{registry.address}/{state.name}", level, images)
         write_atomic(folder / "tasks.py", _TASKS.format(file=program.file).encode())
         loaded = load(file, environment={})
         self.config = loaded.config
@@ -88,9 +94,9 @@ class Machine:
             remove(self.folder / "registry")
             self.registry.holdings = Holdings(self.folder / "registry")
         if self.state.change == "edit":
-            programs.edit(self.program, self.checkout, number)
+            programs.edit(self.program, self.checkout, f"{self._mark}-{number}")
         elif self.state.change == "gomod":
-            programs.touch_module(self.program, self.checkout, number)
+            programs.touch_module(self.program, self.checkout, f"{self._mark}-{number}")
 
     def release(self) -> Sample:
         """Releases once, and adds to the phases what was downloaded and what was pushed."""
@@ -113,18 +119,24 @@ class Machine:
 
 
 @contextlib.contextmanager
-def machine(folder: Path, state: State, program: Program, select: Sequence[str] = ()) -> Iterator[Machine]:
+def machine(
+    folder: Path, state: State, program: Program, select: Sequence[str] = (), images: Images = ""
+) -> Iterator[Machine]:
     """A machine that has nothing yet, in an empty folder."""
     folder.mkdir(parents=True)
     with Registry(folder=folder / "registry") as registry:
-        yield Machine(folder, state, program, registry, select)
+        yield Machine(folder, state, program, registry, select, images)
 
 
 def furnish(to: Machine, seed: Machine, first: Callable[[], object]) -> None:
-    """Gives a machine what its state keeps: caches as the seed's, and a first release where one has to be made."""
+    """Gives a machine what its state keeps: caches as the seed's, and a first release where one has to be made.
+
+    Beside a level of the cache the first release finds no caches, so that it sends there all that it makes.
+    """
+    alone = "level" not in to.state.kept
     with storage_errors(str(to.folder)):
         for part, source, target in (("modules", seed.modules, to.modules), ("compiled", seed.compiled, to.compiled)):
-            if (part in to.state.kept or to.state.is_warm) and source.exists():
+            if alone and (part in to.state.kept or to.state.is_warm) and source.exists():
                 shutil.copytree(source, target, symlinks=True)
     if to.state.is_warm:
         first()

@@ -1,12 +1,15 @@
-"""Others, beside goctl: plain `go build`, and ko with its cache on, each on a machine of its own and in the same rounds.
+"""Others, beside goctl: plain `go build`, ko with its cache on, and buildx bake; each on a machine of its own, in the rounds
+that are goctl's too.
 
-They do less: `go build` makes no images, ko no archives. Flags are those of the targets, as far as the other knows them.
+They do less: `go build` makes no images, ko no archives, bake pushes nothing. Flags are those of the targets, as far as the
+other knows them.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -14,10 +17,14 @@ import msgspec
 
 from goctl.benchmark.machine import Machine
 from goctl.benchmark.measure import command
-from goctl.config.model import Target
+from goctl.benchmark.program import Images
+from goctl.benchmark.states import State
+from goctl.config.model import Config, Target
+from goctl.errors import ConfigError, ToolchainError
 from goctl.measures import Sample
 from goctl.plan.goenv import go_environment
 from goctl.plan.select import platforms_of
+from goctl.system.process import run
 from goctl.testing import Registry
 from goctl.values import Digest, Platform
 
@@ -66,13 +73,67 @@ def ko(machine: Machine) -> Sample:
     return Sample(sum(one.seconds for one in made), sum(one.cpu for one in made))
 
 
-#: By name: the command that has to be on PATH, and the measured run.
-PEERS: Final[Mapping[str, tuple[str, Callable[[Machine], Sample]]]] = {"go": ("go", go_build), "ko": ("ko", ko)}
+def bake(machine: Machine) -> Sample:
+    """`docker buildx bake` with the files that `invoke bake` writes, which compile in their Dockerfiles.
+
+    Images end in files: a builder need not reach a registry on this machine's loopback.
+    """
+    file = machine.root / machine.config.release.dist / "docker-bake.json"
+    if not file.exists():
+        select = [word for one in machine.select for word in ("--select", one)]
+        command([sys.executable, "-m", "invoke", "bake", *select], machine.folder, machine.env)
+    machine.outputs.mkdir(exist_ok=True)
+    words = ["docker", "buildx", "bake", "--builder", machine.config.buildkit.builder, "--progress", "plain"]
+    words += ["--file", str(file), "--allow", f"fs.write={machine.outputs}"]
+    for target in json.loads(file.read_bytes())["target"]:
+        words += ["--set", f"{target}.output=type=oci,dest={machine.outputs / target}.tar"]
+    return command(words, machine.root, machine.env)
 
 
-def present() -> dict[str, Callable[[Machine], Sample]]:
-    """The peers whose commands are on PATH."""
-    return {name: run for name, (program, run) in PEERS.items() if shutil.which(program)}
+class Contender(msgspec.Struct, frozen=True):
+    """Who is measured, and how; `name` is empty for goctl as its settings have it. One that builds `images` with BuildKit is
+    measured in states that empty nothing alone.
+    """
+
+    name: str
+    run: Callable[[Machine], Sample]
+    images: Images = ""
+
+    def takes_part(self, state: State) -> bool:
+        return not self.images or state.is_full
+
+
+OURS: Final = Contender("", Machine.release)
+#: By the command that has to be on PATH.
+PEERS: Final = {"go": Contender("go", go_build), "ko": Contender("ko", ko)}
+
+
+def present(config: Config) -> list[Contender]:
+    """The peers whose commands are on PATH; bake where there is a builder, for a project of which one bake file is made."""
+    found = [peer for program, peer in PEERS.items() if shutil.which(program)]
+    if not config.workspace.members and has_builder(config.buildkit.builder):
+        found.append(Contender("bake", bake, "bake"))
+    return found
+
+
+def engine(config: Config) -> Contender:
+    """The BuildKit engine of goctl itself. Raises ConfigError where its builder is not there: no benchmark makes one."""
+    if not has_builder(config.buildkit.builder):
+        raise ConfigError(
+            f"there is no builder {config.buildkit.builder!r}",
+            hint="make it, with `invoke builder.create`, or leave --buildkit out",
+        )
+    return Contender("buildkit", Machine.release, "buildkit")
+
+
+def has_builder(name: str) -> bool:
+    """Whether buildx is here, and knows a builder of this name."""
+    try:
+        return (
+            bool(name) and bool(shutil.which("docker")) and run(("docker", "buildx", "inspect", name), timeout=60).code == 0
+        )
+    except ToolchainError:
+        return False
 
 
 def _module(machine: Machine) -> Any:

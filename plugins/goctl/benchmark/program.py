@@ -7,11 +7,12 @@ alone.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -26,10 +27,13 @@ from goctl.system.process import Completed, run
 STAGES = ("mod", "generate", "build", "image", "archive", "push")
 #: What is of no use in a copy of a folder that is no git checkout.
 _LEFT = (".git", ".goctl", ".venv", ".nox", ".benchmarks", "__pycache__")
-#: The registry that images are pushed to, and the file that the state `edit` edits.
+#: The registry that images are pushed to, the level of the cache in the state `remote`, and the file that `edit` edits.
 REGISTRY = "goctl-benchmark"
+LEVEL = "beside"
 EDITED = "goctl_benchmark.go"
 _MARK = "// goctl benchmark "
+#: Who makes the images: whoever goctl.toml says, goctl's BuildKit engine, or `docker buildx bake` with programs and all.
+Images = Literal["", "buildkit", "bake"]
 _DESTINATION = re.compile(r"[a-z][a-z0-9+-]*:(?!\d+(?:/|\Z))")
 
 
@@ -106,15 +110,18 @@ def _package(file: Path) -> str:
     return found[1] if found and not re.search(r"^//go:build\s+ignore\b", text, re.MULTILINE) else ""
 
 
-def copy(program: Program, folder: Path, registry: str) -> Path:
-    """Copies the program into an empty folder, made ready to be measured. Its goctl.toml there."""
+def copy(program: Program, folder: Path, registry: str, level: Path | None = None, images: Images = "") -> Path:
+    """Copies the program into an empty folder, made ready to be measured. Its goctl.toml there.
+
+    It pushes to `registry`, its cache has the folder `level`, or no level at all, and `images` says who makes its images.
+    """
     with storage_errors(str(folder)):
         if (program.top / ".git").exists():
             _copy_checkout(program.top, folder)
         else:
             shutil.copytree(program.top, folder, symlinks=True, ignore=shutil.ignore_patterns(*_LEFT))
         for name in program.files:
-            _settle(folder / name, registry, is_top=name == program.shared)
+            _settle(folder / name, registry, level, images, is_top=name == program.shared)
     edit(program, folder, 0)
     return folder / program.file
 
@@ -146,10 +153,14 @@ def _git(folder: Path, *args: str) -> Completed:
         return Completed(args, 1, b"", b"git is not installed")
 
 
-def _settle(file: Path, registry: str, *, is_top: bool) -> None:
+def _settle(file: Path, registry: str, level: Path | None, images: Images, *, is_top: bool) -> None:
     """Makes a goctl.toml push to one registry alone, and do nothing that reaches beyond this machine."""
     tree, _ = read(file, str(file))
     tree.pop("profiles", None)
+    # Levels of the cache are the user's too, and his team's.
+    cache = tree.pop("cache", {})
+    if is_top and level is not None:
+        tree["cache"] = _cache(cache, os.path.relpath(level, file.parent))
     known = tree.get("registries", {})
     # Registries are kept for the bases that come from them, with their logins and mirrors.
     kept = {name: {**table, "push": False} for name, table in known.items() if not _DESTINATION.match(table.get("url", ""))}
@@ -162,18 +173,37 @@ def _settle(file: Path, registry: str, *, is_top: bool) -> None:
         release = {**release, "stages": [stage for stage in release.get("stages", STAGES) if stage in STAGES]}
     # Caches of BuildKit are the user's too.
     buildkit = {key: value for key, value in tree.get("buildkit", {}).items() if key not in ("cache-to", "cache-from")}
+    if images:
+        _bake(tree, inside=images == "bake")
     changed = {**tree, "registries": kept, "publish": publish, "release": release, "buildkit": buildkit}
     file.write_text(toml(changed), encoding="utf-8", newline="\n")
 
 
-def edit(program: Program, folder: Path, number: int) -> None:
+def _bake(tree: dict[str, Any], *, inside: bool) -> None:
+    """Has every image made by BuildKit; programs too, where they are to be compiled `inside` of it."""
+    tree["image"] = {**tree.get("image", {}), "engine": "buildkit"}
+    for target in tree.get("targets", {}).values():
+        own = target.get("image", {})
+        if isinstance(own, dict):
+            rest = {key: value for key, value in own.items() if key not in ("engine", "compile")}
+            target["image"] = {**rest, "compile": "buildkit" if inside else own.get("compile", "host")}
+
+
+def _cache(declared: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """One level, a directory as machines share it. Pull requests write it too: nobody else reads it."""
+    level = {"url": f"file:{Path(folder).as_posix()}", "reserve": ""}
+    kept = {key: value for key, value in declared.items() if key == "go-actions"}
+    return {**kept, "levels": [LEVEL], "pull-request-mode": "readwrite", LEVEL: level}
+
+
+def edit(program: Program, folder: Path, number: int | str) -> None:
     """Makes the edited package another one than with any other number, and with it every program that imports it."""
     package = next(filter(None, map(_package, sorted((folder / program.edited).glob("*.go")))), "main")
     text = f'package {package}\n\nvar goctlBenchmark string\n\nfunc init() {{ goctlBenchmark = "{number}" }}\n'
     (folder / program.edited / EDITED).write_text(text, encoding="utf-8", newline="\n")
 
 
-def touch_module(program: Program, folder: Path, number: int) -> None:
+def touch_module(program: Program, folder: Path, number: int | str) -> None:
     """Writes another comment into go.mod: it has to be read, and every package listed anew; none is compiled."""
     file = folder / program.module / "go.mod"
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith(_MARK)]

@@ -15,7 +15,7 @@ import msgspec
 
 from goctl.benchmark import gate, rounds
 from goctl.benchmark.machine import Machine, control, furnish, machine, remove
-from goctl.benchmark.peers import present
+from goctl.benchmark.peers import OURS, Contender, engine, present
 from goctl.benchmark.program import Program, find
 from goctl.benchmark.rounds import Limits, Samples
 from goctl.benchmark.states import STATES, State
@@ -32,8 +32,8 @@ Tell = Callable[[str], None]
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked for beyond the settings. `states` and `count` (of rounds) replace theirs; `accept` makes this night the
-    baseline; `scaling` measures parts of the project too, `peers` others beside goctl; `work` is the folder to work in
-    (default: a temporary one).
+    baseline; `scaling` measures parts of the project too, `peers` others beside goctl, `buildkit` its BuildKit engine;
+    `work` is the folder to work in (default: a temporary one).
     """
 
     file: Path
@@ -42,6 +42,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     accept: bool = False
     scaling: bool = False
     peers: bool = False
+    buildkit: bool = False
     work: Path | None = None
 
 
@@ -64,8 +65,10 @@ def bench(request: Request, tell: Tell) -> Outcome:
     results = Results(loaded.file.parent / asked.results, this_machine())
     limits = {state.name: settings.limit(asked, state.name) for state in states}
     exactly = request.count or (0 if asked.rounds == "auto" else asked.rounds)
+    contenders = [OURS, *([engine(loaded.config)] if request.buildkit else ())]
+    contenders += present(loaded.config) if request.peers else ()
     with _folder(request.work) as work, contextlib.ExitStack() as stack:
-        runs, machines = _machines(work, states, find(loaded), asked.select, request.peers, stack, tell)
+        runs, machines = _machines(work, states, find(loaded), asked.select, contenders, stack, tell)
         baselines = {} if request.accept else results.baselines(runs)
         runs[CONTROL] = lambda _: control(work, machines[states[0].name].env)
         samples = rounds.measure(
@@ -82,8 +85,6 @@ def bench(request: Request, tell: Tell) -> Outcome:
 
 def _states(names: Sequence[str]) -> list[State]:
     for name in names:
-        if name in settings.MISSING:
-            raise ConfigError(f"the state {name!r} cannot be measured: {settings.MISSING[name]}", hint="leave it out")
         if name not in STATES:
             raise ConfigError(f"there is no state {name!r}", hint=f"there are {', '.join(STATES)}")
     return [STATES[name] for name in dict.fromkeys(names)]
@@ -109,7 +110,7 @@ def _machines(
     states: Sequence[State],
     program: Program,
     select: Sequence[str],
-    peers: bool,
+    contenders: Sequence[Contender],
     stack: contextlib.ExitStack,
     tell: Tell,
 ) -> tuple[dict[str, rounds.Run], dict[str, Machine]]:
@@ -117,20 +118,22 @@ def _machines(
 
     All caches come from one cold release, which is not counted: it shows that the project can be released.
     """
-    contenders: dict[str, Callable[[Machine], Sample]] = {"": Machine.release, **(present() if peers else {})}
     runs: dict[str, rounds.Run] = {}
     machines: dict[str, Machine] = {}
     tell("first release, with nothing")
     with machine(work / "seed", STATES["cold"], program, select) as seed:
         seed.release()
         for state in states:
-            for contender, run in contenders.items():
-                name = f"{state.name}/{contender}" if contender else state.name
+            for one in contenders:
+                name = f"{state.name}/{one.name}" if one.name else state.name
+                if not one.takes_part(state):
+                    tell(f"{name} is left out: a builder's cache is not emptied")
+                    continue
                 tell(f"preparing {name}")
-                made = stack.enter_context(machine(work / name.replace("/", "-"), state, program, select))
-                furnish(made, seed, partial(run, made))
-                runs[name] = partial(_once, made, run)
-                if not contender:
+                made = stack.enter_context(machine(work / name.replace("/", "-"), state, program, select, one.images))
+                furnish(made, seed, partial(one.run, made))
+                runs[name] = partial(_once, made, one.run)
+                if not one.name:
                     machines[name] = made
     remove(work / "seed")
     return runs, machines

@@ -6,9 +6,13 @@ from typing import Final, Literal
 
 import msgspec
 
-Part = Literal["modules", "compiled", "project", "registry"]
-#: What a machine can have: GOMODCACHE, GOCACHE, .goctl and dist, and what was pushed.
+Part = Literal["modules", "compiled", "project", "registry", "level"]
+#: What a machine can have: GOMODCACHE, GOCACHE, .goctl and dist, and what was pushed. A level of the cache stands beside it
+#: in states that keep one; in all others there is none.
 PARTS: Final[tuple[Part, ...]] = ("modules", "compiled", "project", "registry")
+
+
+_ALL: Final = frozenset(PARTS)
 
 
 class State(msgspec.Struct, frozen=True):
@@ -19,12 +23,15 @@ class State(msgspec.Struct, frozen=True):
     change: Literal["", "edit", "gomod"] = ""
 
     @property
+    def is_full(self) -> bool:
+        """Whether nothing is emptied. What a builder of buildx holds never is: it may be anybody's."""
+        return self.kept >= _ALL
+
+    @property
     def is_warm(self) -> bool:
         """Whether an earlier release has to have been made on this machine."""
         return bool(self.kept & {"project", "registry"})
 
-
-_ALL: Final = frozenset(PARTS)
 
 STATES: Final = {
     state.name: state
@@ -36,5 +43,6 @@ STATES: Final = {
         State("gomod", _ALL, "gomod"),
         State("nothing", _ALL),
         State("pushed", frozenset({"registry"})),
+        State("remote", frozenset({"registry", "level"})),
     )
 }

@@ -27,14 +27,12 @@ class Push(msgspec.Struct, frozen=True, tag=True):
 
 
 class Layout(msgspec.Struct, frozen=True, tag=True):
-    """Into a folder, as an OCI layout; of several machines, one in a folder for each platform (`linux_amd64`). `level` is
-    the compression's, 0 for BuildKit's own. Files have the time that SOURCE_DATE_EPOCH tells, whenever they were made: equal
-    content has equal digests.
+    """Into a folder, as an OCI layout; of several machines, one in a folder for each platform (`linux_amd64`). New layers
+    are not compressed: whoever takes them does that, faster. Files have the time that SOURCE_DATE_EPOCH tells, whenever they
+    were made: equal content has equal digests.
     """
 
     folder: Path
-    compression: str = "gzip"
-    level: int = 0
 
 
 class Files(msgspec.Struct, frozen=True, tag=True):
@@ -173,10 +171,9 @@ def _spelled(output: Output) -> str:
                 "push-by-digest=true",
                 "name-canonical=true",
             ]
-        case Layout(folder, compression, level):
-            fields = ["type=oci", f"dest={folder}", "tar=false", "oci-mediatypes=true", "rewrite-timestamp=true"]
-            fields += [f"compression={compression}"] if compression != "gzip" else []
-            fields += [f"compression-level={level}"] if level else []
+        case Layout(folder):
+            fields = ["type=oci", f"dest={folder}", "tar=false", "compression=uncompressed"]
+            fields += ["oci-mediatypes=true", "rewrite-timestamp=true"]
         case Files(folder):
             fields = ["type=local", f"dest={folder}"]
         case Daemon(name):

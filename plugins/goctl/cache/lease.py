@@ -8,18 +8,17 @@ waited long enough makes the thing too, and both come to the same.
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from goctl.cache.shelved import LEASE
-from goctl.contracts import Shelf
+from goctl.contracts import SealedBytes, Shelf
 from goctl.errors import LevelError
 from goctl.system.files import Lock
 
@@ -67,6 +66,9 @@ class FolderLeases:
         """Waits until nobody else is at it. Raises Waited as soon as what is wanted is there."""
         started = time.monotonic()
         with Lock(self._folder / key[:2] / key, waiting=lambda: _pause(started, done, self._check)):
+            # Whoever had it before may have made it between the last look and now.
+            if done():
+                raise Waited
             yield
 
 
@@ -102,6 +104,8 @@ class ShelfLeases:
         renewing = threading.Thread(target=self._renew, args=(name, ended), name="lease", daemon=True)
         renewing.start()
         try:
+            if done():
+                raise Waited
             yield
         finally:
             ended.set()
@@ -125,20 +129,6 @@ class ShelfLeases:
     def _renew(self, name: str, ended: threading.Event) -> None:
         while not ended.wait(self._length / 3):
             try:
-                self._shelf.write(name, _Plain(self._terms()))
+                self._shelf.write(name, SealedBytes(self._terms()))
             except LevelError:
                 return  # it ends by itself, and somebody else may then be at it too
-
-
-class _Plain:
-    """contracts.Sealed of some bytes."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    @property
-    def size(self) -> int:
-        return len(self._content)
-
-    def open(self) -> BinaryIO:
-        return io.BytesIO(self._content)

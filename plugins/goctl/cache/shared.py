@@ -137,19 +137,7 @@ class SharedBlobs(Blobs):
         self._absent: set[str] = set()
 
     def has(self, digest: Digest, size: int) -> bool:
-        return super().has(digest, size) or self._bring(digest, size)
-
-    def has_here(self, digest: Digest, size: int) -> bool:
-        """Whether it is in the project's own store, no level asked."""
-        return super().has(digest, size)
-
-    def add(self, content: bytes) -> Digest:
-        digest = Digest.of(content)
-        if not self.has_here(digest, len(content)):
-            with self.writer() as writer:
-                writer.write(content)
-                writer.commit(digest)
-        return digest
+        return self.has_here(digest, size) or self._bring(digest, size)
 
     def writer(self) -> Writer:
         self._make()

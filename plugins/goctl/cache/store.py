@@ -40,6 +40,10 @@ class Blobs:
         self._fresh: set[str] = set()
 
     def has(self, digest: Digest, size: int) -> bool:
+        return self.has_here(digest, size)
+
+    def has_here(self, digest: Digest, size: int) -> bool:
+        """Whether it is in this folder, whoever else may have it."""
         path = self._path(digest)
         try:
             found = os.stat(path)
@@ -70,7 +74,7 @@ class Blobs:
 
     def add(self, content: bytes) -> Digest:
         digest = Digest.of(content)
-        if not self.has(digest, len(content)):
+        if not self.has_here(digest, len(content)):
             with self.writer() as writer:
                 writer.write(content)
                 writer.commit(digest)

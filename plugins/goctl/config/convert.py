@@ -9,7 +9,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import FieldInfo
@@ -79,7 +79,7 @@ def table(kind: type[msgspec.Struct], raw: Any, path: Path, problems: Problems) 
         if key not in fields:
             problems.add((*path, key), "unknown setting", expected="", hint=suggestion(key, fields))
             continue
-        made = _field(fields[key], value, (*path, key), problems)
+        made = _field(fields[key], _shape(kind, key), value, (*path, key), problems)
         if made is _WRONG:
             wrong.add(key)
         else:
@@ -111,16 +111,28 @@ def _required(kind: type[msgspec.Struct]) -> tuple[str, ...]:
     return tuple(key for key, field in known_fields(kind).items() if field.required)
 
 
-def _field(field: FieldInfo, value: Any, path: Path, problems: Problems) -> Any:
-    listed = _struct_listed(field.type)
-    if listed is not None and isinstance(value, list):
-        each = [table(listed, one, (*path, str(number)), problems) for number, one in enumerate(value)]
+class _Shape(NamedTuple):
+    """What a field may hold that is converted piece by piece: a list of tables, a table, a table of texts."""
+
+    listed: type[msgspec.Struct] | None
+    inner: type[msgspec.Struct] | None
+    of_texts: bool
+
+
+@cache
+def _shape(kind: type[msgspec.Struct], key: str) -> _Shape:
+    of = known_fields(kind)[key].type
+    return _Shape(_struct_listed(of), _struct_in(of), typing.get_args(_parts(of)[0])[1:] == (str,))
+
+
+def _field(field: FieldInfo, shape: _Shape, value: Any, path: Path, problems: Problems) -> Any:
+    if shape.listed is not None and isinstance(value, list):
+        each = [table(shape.listed, one, (*path, str(number)), problems) for number, one in enumerate(value)]
         return _WRONG if None in each else tuple(each)
-    inner = _struct_in(field.type)
-    if inner is not None and isinstance(value, Mapping):
-        made = table(inner, value, path, problems)
+    if shape.inner is not None and isinstance(value, Mapping):
+        made = table(shape.inner, value, path, problems)
         return _WRONG if made is None else made
-    if isinstance(value, Mapping) and typing.get_args(_parts(field.type)[0])[1:] == (str,):
+    if shape.of_texts and isinstance(value, Mapping):
         for key, one in value.items():
             if not isinstance(one, str):
                 problems.add((*path, key), f"{_shown(one)} will not do", expected="text")

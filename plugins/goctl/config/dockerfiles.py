@@ -25,6 +25,8 @@ OWN_ARGUMENTS = frozenset(
     "SOURCE_DATE_EPOCH GOCTL_LDFLAGS BUILDPLATFORM BUILDOS BUILDARCH BUILDVARIANT TARGETPLATFORM TARGETOS TARGETARCH "
     "TARGETVARIANT TARGETSTAGE".split()
 )
+#: What a target has that says nothing of a Dockerfile.
+_NONE = Dockerfile()
 
 
 def options(text: str) -> dict[str, str]:
@@ -96,6 +98,8 @@ def _cache(text: str, where: Where, problems: Problems, *, pushes: bool) -> None
 
 def _target(target: Target, image: Image, where: Where, root: Path, problems: Problems) -> None:
     own = image.dockerfile
+    if image.compile == "host" and own == _NONE:
+        return
     if image.compile == "buildkit":
         if target.cgo:
             problems.add(

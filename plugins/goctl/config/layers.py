@@ -31,7 +31,6 @@ FIXED: dict[str, type[msgspec.Struct]] = {
     "archive": Archives,
     "publish": Publish,
     "release": Release,
-    "cache": Cache,
     "buildkit": BuildKit,
     "benchmark": Benchmark,
     "metrics": Metrics,

@@ -92,10 +92,24 @@ def write_layer(
 
     `check` is called between pieces, and may raise. Neither it nor the number of workers (0: by the machine) changes a byte.
     """
+    return write_archive(
+        pieces(archive(with_parents(entries, without=without)), PIECE), compression, blobs, check, workers=workers
+    )
+
+
+def write_archive(
+    content: Iterable[bytes],
+    compression: Compression,
+    blobs: BlobStore,
+    check: Callable[[], None] = lambda: None,
+    *,
+    workers: int = 0,
+) -> Layer:
+    """As write_layer, of an archive that is there, in pieces of PIECE bytes."""
     diff = hashlib.sha256()
 
     def hashed() -> Iterator[bytes]:
-        for piece in pieces(archive(with_parents(entries, without=without)), PIECE):
+        for piece in content:
             check()
             diff.update(piece)
             yield piece

@@ -171,6 +171,7 @@ class Manifest(msgspec.Struct, rename="camel"):
     config: Descriptor | None = None
     layers: tuple[Descriptor, ...] = ()
     manifests: tuple[Descriptor, ...] = ()
+    annotations: dict[str, str] | None = None
 
 
 def read_base(host: Host, reference: str, pinned: Digest | None, platform: Platform) -> tuple[Digest, Base]:

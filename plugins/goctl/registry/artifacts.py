@@ -7,14 +7,13 @@ The entry is the only layer of a manifest, whose config is empty (image-spec, "G
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from typing import Final
 
 import msgspec
 
 from goctl.config.model import Login, Registry
-from goctl.contracts import Host, Sealed
+from goctl.contracts import Host, Sealed, SealedBytes
 from goctl.errors import LevelError, RegistryError
 from goctl.registry.client import OCI_MANIFEST, Client, connect, pull, push, table_of
 from goctl.registry.keychain import Keychain
@@ -87,7 +86,7 @@ class ArtifactShelf:
         )
         try:
             if not self._has_empty:
-                self._upload(empty, _Plain(_EMPTY))
+                self._upload(empty, SealedBytes(_EMPTY))
                 self._has_empty = True
             self._upload(layer, content)
             self._client.put_manifest(self._repository, _tag(name), manifest, OCI_MANIFEST, Digest.of(manifest))
@@ -128,20 +127,6 @@ class ArtifactShelf:
                 )
         except RegistryError as error:
             raise _failure(error) from None
-
-
-class _Plain:
-    """contracts.Sealed of some bytes."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    @property
-    def size(self) -> int:
-        return len(self._content)
-
-    def open(self) -> BinaryIO:
-        return io.BytesIO(self._content)
 
 
 class _Manifest(msgspec.Struct, frozen=True, rename="camel"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from goctl.cache import tally
 from goctl.errors import Interrupted, LevelError, StorageError
@@ -13,8 +15,11 @@ from goctl.release import identity, keeping
 from goctl.values import Duration
 
 if TYPE_CHECKING:
-    from goctl.cache.chain import Chain
+    from goctl.cache.chain import Chain, Member
     from goctl.release.session import Session
+
+#: Seconds that the end of a run spends on bringing levels within their size.
+TRIMMING: Final = 10.0
 
 
 @contextlib.contextmanager
@@ -40,7 +45,8 @@ def settle(session: Session, levels: Chain, *, abandon: bool) -> None:
     made = levels.tallies()
     if not made:
         return
-    _trim(session, levels)
+    if not abandon:
+        _trim(session, levels)
     for one in made.values():
         one.runs = 1
     try:
@@ -61,9 +67,28 @@ def settle(session: Session, levels: Chain, *, abandon: bool) -> None:
 
 
 def _trim(session: Session, levels: Chain) -> None:
-    """Keeps a user's own folder within its size, once a day at most: it is nobody else's affair."""
-    for member in levels.members:
-        if member.near and member.writes and member.tally.stored and keeping.is_due(member):
-            with contextlib.suppress(LevelError):
-                for one in keeping.doomed_in(session, member, keeping.held_by(member)):
-                    keeping.remove(member, one)
+    """Keeps levels that were written within their size and age, side by side, and for no longer than TRIMMING."""
+    until = time.monotonic() + TRIMMING
+    done: set[str] = set()
+
+    def one(member: Member) -> None:
+        with contextlib.suppress(LevelError, OSError):  # a level that fails is nobody's task at the end of a run
+            if not keeping.is_due(session, member) or keeping.trim(session, member, until):
+                done.add(member.level.name)
+            return
+        done.add(member.level.name)
+
+    written = [member for member in levels.members if member.writes and member.tally.stored]
+    threads = [threading.Thread(target=one, args=(member,), daemon=True) for member in written]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    for name in (member.level.name for member in written if member.level.name not in done):
+        session.emit(
+            Notice(
+                f"the cache level {name} holds more than can be looked through in {TRIMMING:.0f} s",
+                hint="`invoke cache.prune` takes the time that it needs to bring it within its size",
+                level="info",
+            )
+        )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -48,6 +49,14 @@ class BuildKitEngine:
         if not isinstance(host, Session):
             raise TypeError("the BuildKit engine is handed a session")
         self._session = host
+        self._builder: Future[Builder] | None = None
+
+    def expect(self) -> None:
+        """Looks for the builder, and starts it, while programs are compiled."""
+        if self._builder is None:
+            pool = ThreadPoolExecutor(1, "builder")
+            self._builder = pool.submit(ready, self._session)
+            pool.shutdown(wait=False)
 
     def run(self, steps: Sequence[Step], inputs: Mapping[str, Artifact]) -> Iterator[Outcome]:
         started = time.perf_counter()
@@ -123,10 +132,7 @@ class BuildKitEngine:
         with storage_errors(str(scratch)):
             scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="images-", dir=scratch) as folder:
-            outputs: dict[str, Output] = {
-                name: Layout(Path(folder, name), own[0].compression, own[0].compression_level)
-                for name, own in by_target.items()
-            }
+            outputs: dict[str, Output] = {name: Layout(Path(folder, name)) for name in by_target}
             results = bake(self._job(made.document, outputs, _executed(made)), self._session.emit)
             for name, own in by_target.items():
                 yield from self._of_target(own, Path(folder, name), results.failed.get(name))
@@ -137,9 +143,12 @@ class BuildKitEngine:
         if failed is not None:
             yield from ((step.id, failed) for step in images)
             return
+        from goctl.oci.layers import Compression
         from goctl.oci.layout_images import read_images
 
-        found = {image.platform: image for image in read_images(self._session, layout)}
+        first = images[0]
+        compression = Compression(first.compression, first.compression_level, first.compressor)
+        found = {image.platform: image for image in read_images(self._session, layout, compression)}
         for step in images:
             image = found.get(step.platform.plain)
             yield step.id, image or BuildError(f"BuildKit made no image of {step.target} for {step.platform}")
@@ -149,7 +158,7 @@ class BuildKitEngine:
         from goctl.release.baking import logins
 
         settings = self._session.config.buildkit
-        builder = ready(self._session)
+        builder = self._builder.result() if self._builder is not None else ready(self._session)
         return Job(
             document=document,
             outputs=outputs,

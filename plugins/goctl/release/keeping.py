@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from goctl.cache.folder import FolderShelf
-from goctl.cache.policy import doomed
+from goctl.cache.policy import GRACE, doomed
 from goctl.cache.shelved import ShelvedLevel
 from goctl.config.cache import age
 from goctl.contracts import Held, Listing
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 MOST_ON_DISK: Final = 10 * 2**30
 _DAY: Final = 86400.0
 _STAMP: Final = "pruned"
+#: The entry that says when a shared level was last looked through. Sooner than after GRACE nothing more would go.
+_LOOKED: Final = ("stamp", "pruned")
 
 
 def held(session: Session, member: Member) -> list[Held] | None:
@@ -66,12 +70,48 @@ def remove(member: Member, one: Held) -> bool:
     return True
 
 
-def is_due(member: Member) -> bool:
-    """Whether nobody looked through a folder's level today; from now on somebody did."""
-    shelf = _shelf(member)
-    if not isinstance(shelf, FolderShelf):
+def trim(session: Session, member: Member, until: float) -> bool:
+    """Keeps a level within its size and age; whether that came to its end before `until`, by the monotonic clock.
+
+    Raises LevelError where the level fails.
+    """
+    shelf, held = _shelf(member), []
+    for one in shelf.held() if isinstance(shelf, Listing) else ():
+        if time.monotonic() > until:
+            return False  # what is the longest unused is not known before all of it is
+        held.append(one)
+    for one in doomed_in(session, member, held):
+        if time.monotonic() > until:
+            return False
+        remove(member, one)
+    return True
+
+
+def is_due(session: Session, member: Member) -> bool:
+    """Whether nobody looked through a level for a while; from now on somebody did. Raises LevelError where it fails."""
+    shelf, level = _shelf(member), session.config.cache.level(member.level.name)
+    if member.near:
+        return isinstance(shelf, FolderShelf) and _is_due_here(shelf.folder / _STAMP)
+    if not isinstance(member.level, ShelvedLevel) or not isinstance(shelf, Listing) or not (level.max_size or level.max_age):
         return False
-    stamp = shelf.folder / _STAMP
+    # The level itself says when, for all machines that write to it.
+    last = member.level.header(*_LOOKED)
+    if last is not None and time.time() - last.created < GRACE:
+        return False
+    session.scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=session.scratch, prefix="looked.") as folder:
+        member.level.store(*_LOOKED, _empty(Path(folder)))
+    return True
+
+
+def _empty(folder: Path) -> Path:
+    file = folder / "empty"
+    file.touch()
+    return file
+
+
+def _is_due_here(stamp: Path) -> bool:
+    """The same, of a folder that is this user's own."""
     try:
         if stamp.exists() and time.time() - stamp.stat().st_mtime < _DAY:
             return False

@@ -17,6 +17,7 @@ import msgspec
 from goctl.contracts import Archive, Artifact, Binary, Engine, Image, Index, Outcome
 from goctl.errors import BuildError, ExtensionError, GoctlError
 from goctl.events import StepStarted
+from goctl.plan.make import EMBEDDED
 from goctl.plan.model import (
     AnyStep,
     ArchiveStep,
@@ -82,7 +83,9 @@ class Walk:
         #: Programs that levels of the cache know, and that are not here: ids of their steps.
         self._afar: set[str] = set()
         self._ended: queue.SimpleQueue[Outcome | Future[None]] = queue.SimpleQueue()
+        #: Images that wait for the others of their engine, and ids of those that are made although they are known.
         self._waiting: list[ImageStep] = []
+        self._again: set[str] = set()
         self._running: set[Future[None]] = set()
         self._compiling: set[Future[None]] = set()
 
@@ -95,6 +98,8 @@ class Walk:
                     for need in step.needs:
                         self._dependents.setdefault(need, []).append(step)
                 self._compile([step for step in steps if isinstance(step, CompileStep)], compilers)
+                if self._compiling:
+                    self._announce(steps)
                 for step in steps:
                     if not step.needs and not isinstance(step, CompileStep):
                         self._advance(step)
@@ -109,6 +114,7 @@ class Walk:
     def again(self, steps: Iterable[ImageStep]) -> Results:
         """Makes images once more whose content has gone from the blob store although their digests are known."""
         steps = list(steps)
+        self._again = {step.id for step in steps}
         with ThreadPoolExecutor(8, "compile") as compilers, ThreadPoolExecutor(ASSEMBLERS, "assemble") as self._assemblers:
             self._make_programs({need for step in steps for need in step.needs if need in self._afar}, compilers)
             for step in steps:
@@ -204,9 +210,10 @@ class Walk:
 
     def _alone(self, batch: list[CompileStep]) -> list[CompileStep]:
         """The steps of a batch that this run has to do, once nobody else is at the same: what others made is taken."""
-        if not self._flights.begin(batch, lambda: all(self._known.arrived(step) for step in batch)):
+        # By all of the unit's programs: what is known of them already differs from one machine to the next.
+        flight = [step for step in self._steps.values() if isinstance(step, CompileStep) and step.unit == batch[0].unit]
+        if not self._flights.begin(flight, lambda: self._is_brought(batch)):
             return batch
-        afar.bring(self._known, batch)
         left = []
         for step in batch:
             program = self._known.program(step)
@@ -216,6 +223,13 @@ class Walk:
             else:
                 left.append(step)
         return left
+
+    def _is_brought(self, batch: list[CompileStep]) -> bool:
+        """Whether others made all of a batch, and it is here: what is known of a program may arrive before it does."""
+        if not all(self._known.arrived(step) for step in batch):
+            return False
+        afar.bring(self._known, batch)
+        return all(self._known.program(step) is not None for step in batch)
 
     def _advance(self, step: AnyStep) -> None:
         """Does a step, or finds it known, as soon as all that it needs is there."""
@@ -259,15 +273,18 @@ class Walk:
         self._waiting.append(step)
         self._hand_waiting()
 
+    def _announce(self, steps: Iterable[AnyStep]) -> None:
+        """Tells engines that can get ready meanwhile that there will be images to make."""
+        for host, name in {(self._crew.host(step), step.engine) for step in steps if isinstance(step, ImageStep)}:
+            if name != EMBEDDED and (expect := getattr(host.engine(name), "expect", None)) is not None:
+                expect()
+
     def _hand_waiting(self) -> None:
         for slot in {(step.project, step.engine) for step in self._waiting}:
             ready = [step for step in self._waiting if (step.project, step.engine) == slot]
-            wanted = [
-                step
-                for step in self._steps.values()
-                if isinstance(step, ImageStep) and (step.project, step.engine) == slot and step.id not in self._artifacts
-            ]
-            if len(ready) == len(wanted):
+            images = (step for step in self._steps.values() if isinstance(step, ImageStep))
+            lacking = (step for step in images if step.id not in self._artifacts or step.id in self._again)
+            if all(step in ready for step in lacking if (step.project, step.engine) == slot):
                 self._waiting = [step for step in self._waiting if step not in ready]
                 self._hand(ready, self._crew.host(ready[0]).engine(slot[1]), fetches=False)
 

@@ -180,7 +180,7 @@ def test_emulators_are_read_from_the_kernels_folder(tmp_path: Path) -> None:
 def test_nothing_is_found_where_nothing_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    def refuse(timeout: int) -> None:
+    def refuse(what: str, timeout: int) -> None:
         # As docker's own package does, which leaves the socket to the garbage collector.
         raise RuntimeError("Error while fetching server API version") from FileNotFoundError(2, "No such file")
 

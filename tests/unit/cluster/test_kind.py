@@ -131,8 +131,10 @@ def test_docker_desktops_paths_are_the_same_folders(declared: str, there: str, s
 @pytest.mark.parametrize(
     "text",
     [
-        "kind: ClusterConfiguration\n---\nkind: InitConfiguration\nnodeRegistration:\n  kubeletExtraArgs:\n"
-        + "    node-ip: 172.18.0.6\n    node-labels: goctl/cluster=shop,a=b\n---\nkind: KubeletConfiguration\n",
+        (
+            "kind: ClusterConfiguration\n---\nkind: InitConfiguration\nnodeRegistration:\n  kubeletExtraArgs:\n"
+            "    node-ip: 172.18.0.6\n    node-labels: goctl/cluster=shop,a=b\n---\nkind: KubeletConfiguration\n"
+        ),
         'nodeRegistration:\n  kubeletExtraArgs:\n    - name: "node-labels"\n      value: "goctl/cluster=shop,a=b"\n',
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -70,6 +70,7 @@ def write_textfile(path: Path, night: Night, judgement: Judgement) -> None:
 def push(address: str, night: Night, judgement: Judgement, *, timeout: float = 20) -> None:
     """Replaces this project's figures of this machine at a Pushgateway. Raises GoctlError where it does not take them."""
     from prometheus_client import push_to_gateway
+    from urllib3.exceptions import HTTPError
 
     url = urlsplit(address if "//" in address else f"http://{address}")
     user, password = url.username or "", url.password or ""
@@ -84,22 +85,31 @@ def push(address: str, night: Night, judgement: Judgement, *, timeout: float = 2
             timeout=timeout,
             handler=_handler(user, password),
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPError) as error:
         raise GoctlError(
             f"the Pushgateway did not take the figures: {without_userinfo(str(error))}",
             hint="is [metrics] pushgateway the address of one?",
         ) from error
 
 
-def _handler(user: str, password: str):  # type: ignore[no-untyped-def]
-    """prometheus-client's way to send, with a login where there is one."""
-    from prometheus_client.exposition import basic_auth_handler, default_handler
+def _handler(user: str, password: str) -> Callable[..., Callable[[], None]]:
+    """How prometheus-client is to send: its own way leaves connections open, and to be closed by chance."""
+    import urllib3
 
-    if not user:
-        return default_handler
+    login = urllib3.make_headers(basic_auth=f"{user}:{password}") if user else {}
 
-    def send(url, method, timeout, headers, data):  # type: ignore[no-untyped-def]
-        return basic_auth_handler(url, method, timeout, headers, data, user, password)
+    def send(
+        url: str, method: str, timeout: float | None, headers: Sequence[tuple[str, str]], data: bytes
+    ) -> Callable[[], None]:
+        def handle() -> None:
+            with urllib3.PoolManager() as pool:
+                answer = pool.request(
+                    method, url, body=data, headers={**dict(headers), **login}, timeout=timeout, retries=False
+                )
+            if answer.status >= 400:
+                raise OSError(f"it answered {answer.status} {answer.reason or ''}".rstrip())
+
+        return handle
 
     return send
 
