@@ -13,17 +13,19 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from goctl.cluster.api import Api
-from goctl.cluster.apply import Change, Placed, compare, manifest_of, place
-from goctl.cluster.bluegreen import versioned
-from goctl.cluster.history import History, Record
+from goctl.cluster.apply import Change, Placed, compare, place
+from goctl.cluster.beside import plain, versioned
+from goctl.cluster.bluegreen import BlueGreen
+from goctl.cluster.hands import Place, manifests_of
+from goctl.cluster.history import History, Record, last_good
 from goctl.cluster.lease import Lease, identity
 from goctl.cluster.manifests import Key, Manifest
 from goctl.cluster.objects import dig
 from goctl.cluster.pulling import Login, with_login
 from goctl.cluster.rollout import WATCHED, running, status
-from goctl.cluster.running import Place, Rules, Run, extra
+from goctl.cluster.running import Rules, Run, extra
 from goctl.cluster.verification import Subject, Verdict, judge, verify
-from goctl.errors import ClusterError
+from goctl.errors import ClusterError, ConfigError
 from goctl.events import Deployed, Emit, Notice, StepFinished
 
 __all__ = ["Deployment", "Place", "Rules", "Standing", "Wanted"]
@@ -73,9 +75,9 @@ class Deployment:
         Raises RolloutError when it does not run, once what ran before does again; ClusterError for everything else.
         """
         started = time.monotonic()
-        if rules.blue_green is not None:
-            wanted = msgspec.structs.replace(wanted, manifests=versioned(wanted.manifests))
-        placed = self.placed(wanted)
+        is_beside = rules.strategy is not None
+        manifests = versioned(wanted.manifests, pinned=rules.is_pinned) if is_beside else plain(wanted.manifests)
+        placed = self.placed(wanted := msgspec.structs.replace(wanted, manifests=manifests))
         records = self.history.records()
         changes = self.compare(placed, rules)
         if self._is_done(wanted, changes, records, rules):
@@ -97,11 +99,42 @@ class Deployment:
                 lease.ensure()
 
             judge(self._verify(wanted, rules, check))
-            record = self.history.begin(self._record(wanted, placed), after=records[-1].number if records else 0)
-            run = Run(self._api, self._where, rules, self._emit, check)
-            record = run.roll_out(record, records, changes, self.history)
+            if rules.is_pinned and self._pin(records, rules, check):
+                records, changes = self.history.records(), self.compare(placed, rules)
+            record = self._roll_out(wanted, placed, changes, records, rules, check)
             self._tell(changes, record, "deployed", started)
             return record, True
+
+    def _roll_out(
+        self,
+        wanted: Wanted,
+        placed: Sequence[Placed],
+        changes: Sequence[Change],
+        records: list[Record],
+        rules: Rules,
+        check: Callable[[], None],
+    ) -> Record:
+        record = self.history.begin(self._record(wanted, placed), after=records[-1].number if records else 0)
+        return Run(self._api, self._where, rules, self._emit, check).roll_out(record, records, changes, self.history)
+
+    def _pin(self, records: list[Record], rules: Rules, check: Callable[[], None]) -> bool:
+        """Has the Services lead to the version that runs and to no other, before there is one that nobody has tried; as a
+        release of its own. Whether that was to be done."""
+        good = last_good(records)
+        if good is None:
+            return False
+        try:
+            manifests = versioned(manifests_of(good), pinned=True)
+        except ConfigError:
+            return False  # there was no Service then
+        if [one.content for one in manifests] == list(good.documents):
+            return False
+        self._emit(Notice(f"release {good.number} gets a version first, for its Service leads to any", level="info"))
+        rules = msgspec.structs.replace(rules, strategy=BlueGreen(keep=False), prune=False)
+        wanted = Wanted(manifests=manifests, version=good.version, images=good.images)
+        placed = self.placed(wanted)
+        self._roll_out(wanted, placed, self.compare(placed, rules), records, rules, check)
+        return True
 
     def verify(self, wanted: Wanted, rules: Rules) -> list[Verdict]:
         """Runs each platform's image by itself, and no more; what each said of its architecture."""
@@ -129,7 +162,7 @@ class Deployment:
         self._make_namespace()
         self._log_in(wanted)
         run = Run(self._api, self._where, rules, self._emit, self._check)
-        run.apply(changes)
+        run.hands.apply(changes)
         if rules.prune:
             run.prune(changes, self.history.records())
         done = all(change.action == "same" for change in changes)
@@ -149,14 +182,13 @@ class Deployment:
             what = f"release {number} is none that ran" if number else "no earlier release ran"
             raise ClusterError(f"{self._where.name}: {what}", hint=f"those that did: {shown}; see `invoke deploy.history`")
         old = chosen[-1]
-        manifests = tuple(manifest_of(content, f"release {old.number}") for content in old.documents)
+        manifests = tuple(manifests_of(old))
         self._emit(Notice(f"going back to release {old.number} ({old.version or 'no version'}, {old.ended})", level="info"))
         return self.deploy(Wanted(manifests=manifests, version=old.version, images=old.images), rules)
 
     def status(self, record: Record) -> list[Standing]:
         """How each object of a release is now: there and unchanged, and running if it can."""
-        manifests = [manifest_of(content, f"release {record.number}") for content in record.documents]
-        changes = self.compare(self.placed(Wanted(manifests=tuple(manifests))), Rules(timeout=0, force=True))
+        changes = self.compare(self.placed(Wanted(manifests=tuple(manifests_of(record)))), Rules(timeout=0, force=True))
         return [_standing(change) for change in changes]
 
     def placed(self, wanted: Wanted) -> list[Placed]:

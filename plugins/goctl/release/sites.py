@@ -124,13 +124,12 @@ def rules(session: Session, where: Site, *, force: bool = False, prune: bool = F
     from goctl.cluster.deployment import Rules
 
     strategy = where.settings.strategy
-    is_blue_green = strategy.kind == "blue-green"
     return Rules(
         timeout=where.timeout,
         rollback=where.settings.rollback,
         force=force,
         prune=prune,
-        blue_green=BlueGreen(_smoke(session, where), strategy.keep) if is_blue_green else None,
+        strategy=BlueGreen(_smoke(session, where), strategy.keep) if strategy.kind == "blue-green" else None,
     )
 
 

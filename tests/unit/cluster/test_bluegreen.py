@@ -13,13 +13,15 @@ from tests.unit.cluster.conftest import Told, config, wanted, workload
 
 from goctl.cluster import bluegreen
 from goctl.cluster.api import Api
-from goctl.cluster.bluegreen import NAME, VERSION, BlueGreen, versioned
+from goctl.cluster.beside import NAME, VERSION, plain, versioned
+from goctl.cluster.bluegreen import BlueGreen
 from goctl.cluster.deployment import Deployment, Rules, Wanted
 from goctl.cluster.forward import forwarded
+from goctl.cluster.history import Record
 from goctl.cluster.manifests import Key
 from goctl.errors import ClusterError, ConfigError, RolloutError
 
-RULES = Rules(timeout=3.0, blue_green=BlueGreen())
+RULES = Rules(timeout=3.0, strategy=BlueGreen())
 
 
 def service(name: str = "api", **selector: str) -> Object:
@@ -46,7 +48,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, kube: Kube) -> None:
 
 def test_the_version_is_what_the_deployment_says_and_not_how_many_pods_it_has() -> None:
     def made(*contents: Object) -> list[Any]:
-        return [one.content for one in versioned(wanted(*contents).manifests)]
+        return [one.content for one in versioned(wanted(*contents).manifests, pinned=True)]
 
     one, two, other = (made(workload(image, replicas=count), service()) for image, count in (("a", 1), ("a", 5), ("b", 1)))
     assert one[0]["metadata"]["name"] == two[0]["metadata"]["name"] != other[0]["metadata"]["name"]
@@ -54,8 +56,9 @@ def test_the_version_is_what_the_deployment_says_and_not_how_many_pods_it_has() 
     assert one[0]["metadata"]["annotations"] == {NAME: "api"}
     assert one[0]["spec"]["selector"]["matchLabels"] == {"app": "api", VERSION: version}
     assert one[1]["spec"]["selector"] == {"app": "api", VERSION: version}
-    again = versioned(wanted(*one).manifests)
+    again = versioned(wanted(*one).manifests, pinned=True)
     assert [item.content for item in again] == one  # what was applied once is applied again as it is
+    assert [item.content for item in plain(again)] == [workload("a", replicas=1), service()]
 
 
 def test_what_scales_a_deployment_goes_with_it() -> None:
@@ -64,17 +67,17 @@ def test_what_scales_a_deployment_goes_with_it() -> None:
         "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "api"},
         "spec": {"scaleTargetRef": target},
     }  # fmt: skip
-    found = versioned(wanted(workload("a"), service(), scaler).manifests)
+    found = versioned(wanted(workload("a"), service(), scaler).manifests, pinned=True)
     assert found[2].content["spec"]["scaleTargetRef"]["name"] == found[0].name
 
 
 def test_manifests_that_cannot_be_switched_are_refused() -> None:
-    with pytest.raises(ConfigError, match="needs a Service that selects a Deployment"):
-        versioned(wanted(workload("a"), service(app="other")).manifests)
+    with pytest.raises(ConfigError, match="need a Service that selects a Deployment"):
+        versioned(wanted(workload("a"), service(app="other")).manifests, pinned=True)
     second = workload("b", "second")
     second["spec"]["template"]["metadata"]["labels"] = {"app": "api"}
     with pytest.raises(ConfigError, match="selects 2 Deployments"):
-        versioned(wanted(workload("a"), second, service()).manifests)
+        versioned(wanted(workload("a"), second, service()).manifests, pinned=True)
 
 
 def test_one_version_before_is_kept_and_going_back_switches_to_it(kube: Kube, deployment: Deployment) -> None:
@@ -92,7 +95,7 @@ def test_one_version_before_is_kept_and_going_back_switches_to_it(kube: Kube, de
 
 
 def test_without_keep_no_other_version_stays(kube: Kube, deployment: Deployment) -> None:
-    rules = Rules(timeout=3.0, blue_green=BlueGreen(keep=False))
+    rules = Rules(timeout=3.0, strategy=BlueGreen(keep=False))
     deployment.deploy(release("good-1"), Rules(timeout=3.0))  # rolling, until now
     deployment.deploy(release("good-2"), rules)
     deployment.deploy(release("good-3"), rules)
@@ -131,7 +134,7 @@ def test_the_idle_version_is_tried_by_its_own_service_before_it_is_switched_to(
         if len(tried) == 3:
             raise ClusterError("smoke.sh ended with 1")
 
-    rules = Rules(timeout=3.0, blue_green=BlueGreen(smoke))
+    rules = Rules(timeout=3.0, strategy=BlueGreen(smoke))
     deployment.deploy(release("good-1"), rules)
     deployment.deploy(release("good-2"), rules)
     with pytest.raises(RolloutError, match=r"smoke\.sh ended with 1\nrelease 2 runs again"):
@@ -150,3 +153,51 @@ def test_no_way_leads_from_the_service_to_the_api_server(api: Api, kube: Kube, p
         with raised.value as refused:
             assert refused.code == 400
     assert kube.requests == []
+
+
+def test_what_ran_before_gets_a_version_first_so_that_no_request_reaches_one_that_nobody_tried(
+    kube: Kube, deployment: Deployment
+) -> None:
+    deployment.deploy(release("good-1"), Rules(timeout=3.0))  # rolling, until now: its Service leads to all Pods
+    seen: list[tuple[str, bool]] = []
+
+    def note(kube: Kube, found: Object) -> None:
+        selector = kube.one("Service", "api")["spec"]["selector"]
+        if found["kind"] == "Deployment":
+            seen.append((found["spec"]["template"]["spec"]["containers"][0]["image"], VERSION in selector))
+
+    kube.controllers.append(note)
+    with pytest.raises(RolloutError, match="release 2 runs again"):
+        deployment.deploy(release("crash"), RULES)
+    assert seen == [("api@good-1", False), ("api@crash", True)]
+    assert image(kube) == "api@good-1"
+    assert [one["spec"]["template"]["spec"]["containers"][0]["image"] for one in kube.find("Deployment")] == ["api@good-1"]
+    assert all(one.is_well for one in deployment.status(deployment.history.records()[1]))
+
+
+def test_what_a_killed_run_left_is_removed_also_by_one_that_has_nothing_to_switch(
+    kube: Kube, deployment: Deployment
+) -> None:
+    rules = Rules(timeout=3.0, strategy=BlueGreen(lambda name, url: None))
+    deployment.deploy(release("good-1"), Rules(timeout=3.0, strategy=BlueGreen()))
+    for one in (versioned(release("good-2").manifests, pinned=True)[0].content, service("api-idle")):
+        one["metadata"] |= {
+            "namespace": "shop",
+            "labels": {**one["metadata"].get("labels", {}), "goctl/part-of": "shop.local"},
+        }
+        kube.put(one, f"{one['kind'].lower()}s")
+    deployment.history.begin(Record(number=0, state="pending"), after=1)
+    deployment.deploy(release("good-1"), rules)
+    assert len(kube.find("Deployment")) == 1
+    assert [one["metadata"]["name"] for one in kube.find("Service")] == ["api"]
+
+
+def test_rolling_out_again_leaves_no_version_that_gets_requests(kube: Kube, deployment: Deployment) -> None:
+    deployment.deploy(release("good-1"), RULES)
+    deployment.deploy(release("good-2"), RULES)
+    deployment.deploy(release("good-3"), Rules(timeout=3.0))
+    assert [one["metadata"]["name"] for one in kube.find("Deployment")] == ["api"]
+    assert kube.one("Service", "api")["spec"]["selector"] == {"app": "api"}
+    deployment.roll_back(0, Rules(timeout=3.0))
+    assert [one["metadata"]["name"] for one in kube.find("Deployment")] == ["api"]
+    assert kube.one("Deployment", "api")["spec"]["template"]["spec"]["containers"][0]["image"] == "api@good-2"
