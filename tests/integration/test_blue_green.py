@@ -2,108 +2,28 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from goctl.cluster.api import Api
-from goctl.cluster.objects import each
 from tests.go.conftest import write
 from tests.go.project import TASKS, Project
+from tests.integration.load import MANIFESTS, Load, killed_at, on_service
 from tests.integration.test_deploy import MAIN, TOML, api, context, edit, name, release, served
 
 __all__ = ["api", "context", "name"]
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-MANIFESTS = """
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: api}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: api}}
-  template:
-    metadata: {labels: {app: api}}
-    spec:
-      containers:
-      - name: api
-        image: goctl://api
-        ports: [{containerPort: 8080}]
-        readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
----
-apiVersion: v1
-kind: Service
-metadata: {name: api}
-spec:
-  type: NodePort
-  selector: {app: api}
-  ports: [{port: 8080}]
-"""
 SMOKE = """
 import os, sys, urllib.request
 said = urllib.request.urlopen(os.environ["GOCTL_URL"], timeout=10).read().decode()
 print("tried", said)
 sys.exit("bad" in said)
 """
-
-
-class Load:
-    """Requests to a Service by way of a node, one after the other, each with a connection of its own."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self.answers: list[str] = []
-        self.lost: list[str] = []
-        self._where = (host, port)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def start(self) -> None:
-        """Begins when the node leads to the Service, which it learns of in its own time."""
-        self._thread.start()
-        deadline = time.monotonic() + 30
-        while not self.answers and time.monotonic() < deadline:
-            time.sleep(0.05)
-        self.lost.clear()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(0.01):
-            connection = http.client.HTTPConnection(*self._where, timeout=10)
-            try:
-                connection.request("GET", "/")
-                answer = connection.getresponse()
-                (self.answers if answer.status == 200 else self.lost).append(answer.read().decode())
-            except (OSError, http.client.HTTPException) as error:
-                self.lost.append(f"{error!r} after {self.answers[-1:]}, {len(self.answers)} answers")
-            finally:
-                connection.close()
-
-    @property
-    def versions(self) -> list[str]:
-        """The versions that answered, each as often as it began to."""
-        return [one for one, before in zip(self.answers, ["", *self.answers], strict=False) if one != before]
-
-
-def killed_at(project: Project, title: str) -> None:
-    """A run that is killed when it tells of the step with this title."""
-    command = [sys.executable, "-m", "invoke", "deploy", "--json"]
-    with subprocess.Popen(command, cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
-        assert run.stdout is not None
-        for line in run.stdout:
-            if json.loads(line).get("title", "").startswith(title):
-                break
-        else:
-            pytest.fail(f"it ended without {title!r}")
-        run.kill()
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +46,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, registry_address: str, con
 
 @pytest.fixture
 def load(project: Project, api: Api, name: str) -> Iterator[Load]:
-    node = api.objects("v1", "Node")[0]
-    host = next(one["address"] for one in each(node, "status", "addresses") if one["type"] == "InternalIP")
-    (service,) = api.objects("v1", "Service", f"goctl-{name}")
-    made = Load(host, service["spec"]["ports"][0]["nodePort"])
+    made = on_service(api, f"goctl-{name}")
     made.start()
     yield made
     made.stop()

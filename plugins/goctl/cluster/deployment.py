@@ -16,8 +16,9 @@ from goctl.cluster.api import Api
 from goctl.cluster.apply import Change, Placed, compare, place
 from goctl.cluster.beside import plain, versioned
 from goctl.cluster.bluegreen import BlueGreen
+from goctl.cluster.canary import Canary, check_scaled
 from goctl.cluster.hands import Place, manifests_of
-from goctl.cluster.history import History, Record, last_good
+from goctl.cluster.history import CUT_SHORT, History, Record, last_good
 from goctl.cluster.lease import Lease, identity
 from goctl.cluster.manifests import Key, Manifest
 from goctl.cluster.objects import dig
@@ -75,9 +76,8 @@ class Deployment:
         Raises RolloutError when it does not run, once what ran before does again; ClusterError for everything else.
         """
         started = time.monotonic()
-        is_beside = rules.strategy is not None
-        manifests = versioned(wanted.manifests, pinned=rules.is_pinned) if is_beside else plain(wanted.manifests)
-        placed = self.placed(wanted := msgspec.structs.replace(wanted, manifests=manifests))
+        wanted = msgspec.structs.replace(wanted, manifests=_beside(wanted.manifests, rules))
+        placed = self.placed(wanted)
         records = self.history.records()
         changes = self.compare(placed, rules)
         if self._is_done(wanted, changes, records, rules):
@@ -91,7 +91,7 @@ class Deployment:
             if records and records[-1].state == "pending":
                 cut = records[-1].number
                 self._emit(Notice(f"release {cut} was cut short; this one goes on from there", level="info"))
-                records[-1] = self.history.end(records[-1], "failed", "cut short")
+                records[-1] = self.history.end(records[-1], "failed", CUT_SHORT)
             self._log_in(wanted)
 
             def check() -> None:
@@ -183,6 +183,8 @@ class Deployment:
             raise ClusterError(f"{self._where.name}: {what}", hint=f"those that did: {shown}; see `invoke deploy.history`")
         old = chosen[-1]
         manifests = tuple(manifests_of(old))
+        if isinstance(rules.strategy, Canary):  # what ran before is not on trial
+            rules = msgspec.structs.replace(rules, strategy=Canary())
         self._emit(Notice(f"going back to release {old.number} ({old.version or 'no version'}, {old.ended})", level="info"))
         return self.deploy(Wanted(manifests=manifests, version=old.version, images=old.images), rules)
 
@@ -278,6 +280,16 @@ class Deployment:
                 seconds=time.monotonic() - started,
             )
         )
+
+
+def _beside(manifests: tuple[Manifest, ...], rules: Rules) -> tuple[Manifest, ...]:
+    """Manifests as the strategy needs them. Raises ConfigError where it cannot be had."""
+    if rules.strategy is None:
+        return plain(manifests)
+    made = versioned(manifests, pinned=rules.is_pinned)
+    if isinstance(rules.strategy, Canary):
+        check_scaled(made)
+    return made
 
 
 def _standing(change: Change) -> Standing:

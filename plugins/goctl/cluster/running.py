@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-
 from typing import Any
 
 import msgspec
 
-from goctl.cluster import bluegreen
+from goctl.cluster import bluegreen, canary
 from goctl.cluster.api import Api
 from goctl.cluster.apply import Change, left_over, manifest_of
 from goctl.cluster.beside import in_use, outdated, version_of
 from goctl.cluster.bluegreen import BlueGreen
+from goctl.cluster.canary import Canary
 from goctl.cluster.hands import Hands, Place, manifests_of
-from goctl.cluster.history import History, Record, last_good
+from goctl.cluster.history import CUT_SHORT, History, Record, last_good
 from goctl.cluster.manifests import Key
 from goctl.cluster.objects import dig
 from goctl.cluster.rollout import restart_stuck
@@ -30,7 +30,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     rollback: bool = True
     force: bool = False
     prune: bool = False
-    strategy: BlueGreen | None = None
+    strategy: BlueGreen | Canary | None = None
 
     @property
     def is_pinned(self) -> bool:
@@ -53,8 +53,9 @@ class Run:
         """Applies and follows a release that is written down; its record at the end. Raises what it failed with, once what
         ran before does again."""
         good = last_good(records)
+        resumes = bool(records) and records[-1].reason == CUT_SHORT and records[-1].documents == record.documents
         try:
-            self._bring(changes, good)
+            self._bring(changes, good, resumes=resumes)
         except ClusterError as error:
             self._check()
             self._take_back(error, record, records, changes, history)
@@ -65,17 +66,32 @@ class Run:
         history.trim([*records, done])
         return done
 
-    def _bring(self, changes: Sequence[Change], good: Record | None) -> None:
+    def _bring(self, changes: Sequence[Change], good: Record | None, *, resumes: bool) -> None:
         """Brings the release to run, and requests to it."""
         strategy = self._rules.strategy
-        if strategy is not None:
+        if isinstance(strategy, BlueGreen):
             bluegreen.switch(self.hands, changes, strategy)
             return
-        if _has_versions(good):
-            # Their Services will lead to all versions that there are, and one that was kept is no part of this.
-            self._clear(changes, good.documents if good is not None else ())
+        before = self._alone(changes, good) if strategy is not None or _has_versions(good) else []
+        if strategy is not None:
+            canary.shift(self.hands, changes, before, strategy, resumes=resumes)
+            return
         self.hands.apply(changes)
         self.hands.follow(change.key for change in changes)
+
+    def _alone(self, changes: Sequence[Change], good: Record | None) -> list[Change]:
+        """Leaves no version that gets requests but those of this release and of the last good one, whose Deployments these
+        are as they should be: a run that was killed may have left others, and Services will lead to all that there are."""
+        if good is None:
+            return []
+        manifests = [one for one in manifests_of(good) if one.kind == "Deployment"]
+        before = self.hands.compare(manifests)
+        strays = outdated(self._api, changes, good.documents, self._where.part_of)
+        if strays:
+            self.hands.apply(before)
+            self.hands.follow(change.key for change in before)
+            self._clear(changes, good.documents)
+        return before
 
     def _take_back(
         self, error: ClusterError, record: Record, records: list[Record], changes: Sequence[Change], history: History
@@ -110,9 +126,11 @@ class Run:
         strategy = self._rules.strategy
         if strategy is None and not _has_versions(before):
             return
-        if strategy is not None and strategy.smoke is not None:
-            bluegreen.drop_idle(self.hands, changes)
-        kept = before.documents if before is not None and strategy is not None and strategy.keep else ()
+        kept: Sequence[dict[str, Any]] = ()
+        if isinstance(strategy, BlueGreen):
+            kept = before.documents if before is not None and strategy.keep else ()
+            if strategy.smoke is not None:
+                bluegreen.drop_idle(self.hands, changes)
         old = outdated(self._api, changes, kept, self._where.part_of)
         if old and self._rules.is_pinned:
             bluegreen.drain(self._check)

@@ -5,20 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from goctl.config.deploy import Deploy, context_of, is_pulled_from, seconds
-from goctl.errors import ClusterError, ConfigError, RegistryError
-from goctl.events import Notice
-from goctl.system import process
+from goctl.errors import ConfigError, RegistryError
 
 if TYPE_CHECKING:
-    from goctl.cluster.bluegreen import Smoke
-    from goctl.cluster.deployment import Deployment, Rules
+    from goctl.cluster.deployment import Deployment
     from goctl.cluster.pulling import Login
     from goctl.config.cluster import Cluster
     from goctl.release.crew import Crew
@@ -117,42 +113,6 @@ def deployment(session: Session, where: Site) -> Iterator[Deployment]:
     made = Deployment(connected, place, emit=session.emit, check=session.check)
     with contextlib.closing(made):
         yield made
-
-
-def rules(session: Session, where: Site, *, force: bool = False, prune: bool = False) -> Rules:
-    from goctl.cluster.bluegreen import BlueGreen
-    from goctl.cluster.deployment import Rules
-
-    strategy = where.settings.strategy
-    return Rules(
-        timeout=where.timeout,
-        rollback=where.settings.rollback,
-        force=force,
-        prune=prune,
-        strategy=BlueGreen(_smoke(session, where), strategy.keep) if strategy.kind == "blue-green" else None,
-    )
-
-
-def _smoke(session: Session, where: Site) -> Smoke | None:
-    """The command that tries a new version, as what is called with its address."""
-    command = where.settings.strategy.smoke
-    if not command:
-        return None
-
-    def smoke(service: str, url: str) -> None:
-        env = {**os.environ, "GOCTL_SERVICE": service, "GOCTL_URL": url}
-        told = partial(Notice, level="info")
-        process.run(
-            command,
-            cwd=session.root,
-            env=env,
-            timeout=where.timeout,
-            on_stdout=lambda line: session.emit(told(f"smoke: {line}")),
-            on_stderr=lambda line: session.emit(told(f"smoke: {line}")),
-            error=ClusterError,
-        )
-
-    return smoke
 
 
 def login(session: Session, where: Site) -> Login | None:
