@@ -13,16 +13,23 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from goctl.cluster.api import Api
-from goctl.cluster.apply import Change, Placed, carry_out, compare, left_over, manifest_of, place
-from goctl.cluster.history import History, Record, last_good
+from goctl.cluster.apply import Change, Placed, compare, place
+from goctl.cluster.beside import plain, versioned
+from goctl.cluster.bluegreen import BlueGreen
+from goctl.cluster.canary import Canary, check_scaled
+from goctl.cluster.hands import Place, manifests_of
+from goctl.cluster.history import CUT_SHORT, History, Record, last_good
 from goctl.cluster.lease import Lease, identity
 from goctl.cluster.manifests import Key, Manifest
 from goctl.cluster.objects import dig
 from goctl.cluster.pulling import Login, with_login
-from goctl.cluster.rollout import WATCHED, restart_stuck, running, status, watch
+from goctl.cluster.rollout import WATCHED, running, status
+from goctl.cluster.running import Rules, Run, extra
 from goctl.cluster.verification import Subject, Verdict, judge, verify
-from goctl.errors import ClusterError, RolloutError
+from goctl.errors import ClusterError, ConfigError
 from goctl.events import Deployed, Emit, Notice, StepFinished
+
+__all__ = ["Deployment", "Place", "Rules", "Standing", "Wanted"]
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,25 +41,6 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     images: dict[str, str] = {}
     login: Login | None = None
     subjects: tuple[Subject, ...] = ()
-
-
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """How it is done: seconds a rollout has, and what was allowed. With `prune`, objects go that a release no longer has."""
-
-    timeout: float
-    rollback: bool = True
-    force: bool = False
-    prune: bool = False
-
-
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where: the deployment's name, the label of its objects, the namespace of those that name none. One that is declared is
-    made where it is not there."""
-
-    name: str
-    part_of: str
-    namespace: str
-    is_declared: bool = False
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -88,6 +76,7 @@ class Deployment:
         Raises RolloutError when it does not run, once what ran before does again; ClusterError for everything else.
         """
         started = time.monotonic()
+        wanted = msgspec.structs.replace(wanted, manifests=_beside(wanted.manifests, rules))
         placed = self.placed(wanted)
         records = self.history.records()
         changes = self.compare(placed, rules)
@@ -102,7 +91,7 @@ class Deployment:
             if records and records[-1].state == "pending":
                 cut = records[-1].number
                 self._emit(Notice(f"release {cut} was cut short; this one goes on from there", level="info"))
-                records[-1] = self.history.end(records[-1], "failed", "cut short")
+                records[-1] = self.history.end(records[-1], "failed", CUT_SHORT)
             self._log_in(wanted)
 
             def check() -> None:
@@ -110,11 +99,42 @@ class Deployment:
                 lease.ensure()
 
             judge(self._verify(wanted, rules, check))
-            record = self.history.begin(self._record(wanted, placed), after=records[-1].number if records else 0)
-            run = _Run(self._api, self._where, rules, self._emit, check)
-            record = run.roll_out(record, records, changes, self.history)
+            if rules.is_pinned and self._pin(records, rules, check):
+                records, changes = self.history.records(), self.compare(placed, rules)
+            record = self._roll_out(wanted, placed, changes, records, rules, check)
             self._tell(changes, record, "deployed", started)
             return record, True
+
+    def _roll_out(
+        self,
+        wanted: Wanted,
+        placed: Sequence[Placed],
+        changes: Sequence[Change],
+        records: list[Record],
+        rules: Rules,
+        check: Callable[[], None],
+    ) -> Record:
+        record = self.history.begin(self._record(wanted, placed), after=records[-1].number if records else 0)
+        return Run(self._api, self._where, rules, self._emit, check).roll_out(record, records, changes, self.history)
+
+    def _pin(self, records: list[Record], rules: Rules, check: Callable[[], None]) -> bool:
+        """Has the Services lead to the version that runs and to no other, before there is one that nobody has tried; as a
+        release of its own. Whether that was to be done."""
+        good = last_good(records)
+        if good is None:
+            return False
+        try:
+            manifests = versioned(manifests_of(good), pinned=True)
+        except ConfigError:
+            return False  # there was no Service then
+        if [one.content for one in manifests] == list(good.documents):
+            return False
+        self._emit(Notice(f"release {good.number} gets a version first, for its Service leads to any", level="info"))
+        rules = msgspec.structs.replace(rules, strategy=BlueGreen(keep=False), prune=False)
+        wanted = Wanted(manifests=manifests, version=good.version, images=good.images)
+        placed = self.placed(wanted)
+        self._roll_out(wanted, placed, self.compare(placed, rules), records, rules, check)
+        return True
 
     def verify(self, wanted: Wanted, rules: Rules) -> list[Verdict]:
         """Runs each platform's image by itself, and no more; what each said of its architecture."""
@@ -141,8 +161,8 @@ class Deployment:
         changes = self.compare(self.placed(wanted), rules)
         self._make_namespace()
         self._log_in(wanted)
-        run = _Run(self._api, self._where, rules, self._emit, self._check)
-        run.apply(changes)
+        run = Run(self._api, self._where, rules, self._emit, self._check)
+        run.hands.apply(changes)
         if rules.prune:
             run.prune(changes, self.history.records())
         done = all(change.action == "same" for change in changes)
@@ -162,14 +182,15 @@ class Deployment:
             what = f"release {number} is none that ran" if number else "no earlier release ran"
             raise ClusterError(f"{self._where.name}: {what}", hint=f"those that did: {shown}; see `invoke deploy.history`")
         old = chosen[-1]
-        manifests = tuple(manifest_of(content, f"release {old.number}") for content in old.documents)
+        manifests = tuple(manifests_of(old))
+        if isinstance(rules.strategy, Canary):  # what ran before is not on trial
+            rules = msgspec.structs.replace(rules, strategy=Canary())
         self._emit(Notice(f"going back to release {old.number} ({old.version or 'no version'}, {old.ended})", level="info"))
         return self.deploy(Wanted(manifests=manifests, version=old.version, images=old.images), rules)
 
     def status(self, record: Record) -> list[Standing]:
         """How each object of a release is now: there and unchanged, and running if it can."""
-        manifests = [manifest_of(content, f"release {record.number}") for content in record.documents]
-        changes = self.compare(self.placed(Wanted(manifests=tuple(manifests))), Rules(timeout=0, force=True))
+        changes = self.compare(self.placed(Wanted(manifests=tuple(manifests_of(record)))), Rules(timeout=0, force=True))
         return [_standing(change) for change in changes]
 
     def placed(self, wanted: Wanted) -> list[Placed]:
@@ -198,7 +219,7 @@ class Deployment:
             secret = wanted.login.secret(self._pull_secret.name, self._pull_secret.namespace)
             if dig(self._api.get(self._pull_secret), "data") != secret["data"]:
                 return False
-        if rules.prune and any(_extra(self._api, self._where, changes, records)):
+        if rules.prune and any(extra(self._api, self._where, changes, records, rules)):
             return False
         return running((change.key, change.live) for change in changes)
 
@@ -261,79 +282,14 @@ class Deployment:
         )
 
 
-class _Run:
-    """One release on its way, in its turn. `check` raises once the run is ended, or may be another's."""
-
-    def __init__(self, api: Api, where: Place, rules: Rules, emit: Emit, check: Callable[[], None]) -> None:
-        self._api = api
-        self._where = where
-        self._rules = rules
-        self._emit = emit
-        self._check = check
-
-    def roll_out(self, record: Record, records: list[Record], changes: Sequence[Change], history: History) -> Record:
-        """Applies and follows a release that is written down; its record at the end. Raises what it failed with, once what
-        ran before does again."""
-        try:
-            self.apply(changes)
-            self._follow(changes)
-        except ClusterError as error:
-            self._check()
-            self._take_back(error, record, last_good(records), changes, history)
-        if self._rules.prune:
-            self.prune(changes, records)
-        done = history.end(record, "good")
-        history.trim([*records, done])
-        return done
-
-    def _take_back(
-        self, error: ClusterError, record: Record, good: Record | None, changes: Sequence[Change], history: History
-    ) -> None:
-        """Makes the last good release run again, and raises why."""
-        if good is None or not self._rules.rollback:
-            why = "no release ran here before" if good is None else "rollback = false"
-            history.end(record, "failed", str(error))
-            raise _with(error, f"release {record.number} is left as it is: {why}") from None
-        self._emit(Notice(f"release {record.number} does not run; going back to release {good.number}", level="warning"))
-        try:
-            manifests = [manifest_of(content, f"release {good.number}") for content in good.documents]
-            back = compare(
-                self._api,
-                place(self._api, manifests, self._where.namespace, self._where.part_of),
-                force=self._rules.force,
-            )
-            self.apply(back)
-            kept = {change.key.slot for change in back}
-            for change in changes:
-                if change.action == "create" and change.key.slot not in kept:
-                    self._delete(change.key)
-            restart_stuck(self._api, [change.key for change in back])
-            self._follow(back)
-        except ClusterError as second:
-            history.end(record, "failed", f"{error}\ngoing back to release {good.number} failed: {second}")
-            raise _with(error, f"going back to release {good.number} failed too: {second}") from None
-        history.end(record, "failed", str(error))
-        raise _with(error, f"release {good.number} runs again") from None
-
-    def apply(self, changes: Sequence[Change]) -> None:
-        """Applies what is new or other."""
-        for change, _ in carry_out(self._api, changes, force=self._rules.force, check=self._check):
-            detail = "created" if change.action == "create" else "changed"
-            self._emit(StepFinished(f"apply:{change.key}", "done", f"apply {change.key}", detail=detail))
-
-    def prune(self, changes: Sequence[Change], records: Sequence[Record]) -> None:
-        """Removes what bears the deployment's label and is no part of it any more."""
-        for key in _extra(self._api, self._where, changes, records):
-            self._delete(key)
-
-    def _follow(self, changes: Sequence[Change]) -> None:
-        keys = [change.key for change in changes]
-        watch(self._api, keys, timeout=self._rules.timeout, emit=self._emit, check=self._check)
-
-    def _delete(self, key: Key) -> None:
-        self._check()
-        if self._api.delete(key):
-            self._emit(StepFinished(f"delete:{key}", "done", f"delete {key}"))
+def _beside(manifests: tuple[Manifest, ...], rules: Rules) -> tuple[Manifest, ...]:
+    """Manifests as the strategy needs them. Raises ConfigError where it cannot be had."""
+    if rules.strategy is None:
+        return plain(manifests)
+    made = versioned(manifests, pinned=rules.is_pinned)
+    if isinstance(rules.strategy, Canary):
+        check_scaled(made)
+    return made
 
 
 def _standing(change: Change) -> Standing:
@@ -344,19 +300,3 @@ def _standing(change: Change) -> Standing:
     found = status(change.live)
     state = "was changed by others" if change.action != "same" else "runs" if found.is_complete else "does not run"
     return Standing(change.key, f"{found.done}/{found.total}", state)
-
-
-def _extra(api: Api, where: Place, changes: Sequence[Change], records: Sequence[Record]) -> list[Key]:
-    """Objects of this deployment that its newest release has no more: of the kinds that any release had."""
-    kept = [change.key for change in changes]
-    kinds = {(key.api_version, key.kind, key.namespace) for key in kept}
-    for record in records:
-        for content in record.documents:
-            namespace = str(dig(content, "metadata", "namespace") or "")
-            kinds.add((str(content["apiVersion"]), str(content["kind"]), namespace))
-    return left_over(api, kinds, kept, where.part_of)
-
-
-def _with(error: ClusterError, more: str) -> ClusterError:
-    kind = RolloutError if isinstance(error, RolloutError) else ClusterError
-    return kind(f"{error}\n{more}", status=error.status, reason=error.reason, hint=error.hint)

@@ -26,6 +26,9 @@ KEPT = 10
 #: Bytes the API server takes for one Secret (1 MiB), less what is around the content.
 MOST_BYTES = 1_000_000
 
+#: Why a release failed whose run was killed.
+CUT_SHORT = "cut short"
+
 State = Literal["pending", "good", "failed"]
 
 

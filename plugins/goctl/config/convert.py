@@ -199,7 +199,7 @@ def _word(kind: Any) -> str:
         )
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return "a table"
-    return {str: "text", int: "whole number", bool: "true or false"}.get(kind, str(kind))
+    return {str: "text", int: "whole number", float: "number", bool: "true or false"}.get(kind, str(kind))
 
 
 def suggestion(key: str, known: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 _DURATION = re.compile(r"(?:([0-9]{1,3})h)?(?:([0-9]{1,4})m)?(?:([0-9]{1,5})s)?\Z")
 
+_SHARE = re.compile(r"([1-9][0-9]?)%\Z")
+_ADDRESS = re.compile(r"https?://[^\s/@?#]+(?:/[^\s@?#]*)?\Z")
+_VARIABLE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*\Z")
+
 #: Schemes of destinations that are files, or Docker's own store: no node pulls from those.
 NOT_PULLED = ("oci-layout", "oci-archive", "docker-archive", "docker-daemon")
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names
@@ -26,6 +31,65 @@ _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 def doc(text: str, **more: Any) -> Meta:
     return Meta(description=text, **more)
+
+
+class Analysis(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    """What a version has to pass at each step of a canary, besides being ready."""
+
+    restarts: Annotated[int, doc("How often containers of the new version may restart.", ge=0, le=1000)] = 0
+    command: Annotated[
+        tuple[str, ...],
+        doc(
+            "A command that has to end well. It finds the share of the new version in GOCTL_WEIGHT (percent), and its name, "
+            "version and namespace in GOCTL_DEPLOYMENT, GOCTL_VERSION and GOCTL_NAMESPACE.",
+            examples=[["./analyse.sh"]],
+        ),
+    ] = ()
+    prometheus: Annotated[
+        str,
+        doc("The address of a Prometheus server, which `query` is asked of.", examples=["https://prometheus.example.com"]),
+    ] = ""
+    query: Annotated[
+        str,
+        doc(
+            "An instant query. `$version`, `$deployment`, `$name` and `$namespace` in it stand for those of the new "
+            "version. A query that finds nothing, or no number, does not pass.",
+            examples=['sum(rate(errors_total{pod=~"$deployment-.*"}[1m])) or vector(0)'],
+        ),
+    ] = ""
+    at_most: Annotated[float | None, doc("The most that all it finds may be.", examples=[0.01])] = None
+    at_least: Annotated[float | None, doc("The least that all it finds may be.")] = None
+    token: Annotated[
+        str, doc("The variable that holds a bearer token for Prometheus.", examples=["env:PROMETHEUS_TOKEN"])
+    ] = ""
+
+
+class Strategy(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    """How requests get from the version that runs to a new one."""
+
+    kind: Annotated[
+        Literal["rolling", "blue-green", "canary"],
+        doc(
+            "`rolling`: as each workload says. `blue-green`: Deployments that a Service selects run in both versions until "
+            "the Service is switched. `canary`: the new version gets a growing share of requests, by `steps`.",
+        ),
+    ] = "rolling"
+    smoke: Annotated[
+        tuple[str, ...],
+        doc(
+            "blue-green: a command that has to end well before requests go to the new version. It finds that at the address "
+            "in GOCTL_URL, and the name of the Service in GOCTL_SERVICE.",
+            examples=[["./smoke.sh"]],
+        ),
+    ] = ()
+    keep: Annotated[bool, doc("blue-green: whether the version before keeps running, so that going back is at once.")] = True
+    steps: Annotated[
+        tuple[str, ...], doc("canary: shares of the new version, from 1% to 99%, each larger than the one before.")
+    ] = ("10%", "50%")
+    pause: Annotated[str, doc("canary: how long each step is watched before it is judged.", examples=["2m"])] = "30s"
+    analysis: Annotated[Analysis, doc("canary: how each step is judged.", examples=[{"command": ["./analyse.sh"]}])] = (
+        Analysis()
+    )
 
 
 class Deploy(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -70,6 +134,9 @@ class Deploy(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_u
         str, doc("How long a rollout may take before it has failed: seconds, minutes, hours.", examples=["2m", "90s"])
     ] = "2m"
     rollback: Annotated[bool, doc("Whether a rollout that failed is taken back to the last release that ran.")] = True
+    strategy: Annotated[
+        Strategy, doc("How requests get to a new version.", examples=[{"kind": "blue-green", "smoke": ["./smoke.sh"]}])
+    ] = Strategy()
     verify: Annotated[
         tuple[Literal["architecture"], ...],
         doc(
@@ -118,6 +185,7 @@ def check(deploys: Mapping[str, Deploy], chosen: str, registries: Mapping[str, s
             )
         if deploy.probe and (not deploy.probe.startswith("/") or CONTROL.search(deploy.probe)):
             problems.add((*where, "probe"), f"{deploy.probe!r} is no path", expected='text like "/healthz"')
+        _check_strategy(deploy.strategy, (*where, "strategy"), problems)
         for source in deploy.manifests:
             check_inside(source, (*where, "manifests"), root, problems)
         if deploy.registry and deploy.registry not in registries:
@@ -125,3 +193,39 @@ def check(deploys: Mapping[str, Deploy], chosen: str, registries: Mapping[str, s
             problems.add((*where, "registry"), f"{deploy.registry!r} is no registry", hint=hint)
         elif deploy.registry and not is_pulled_from(registries[deploy.registry]):
             problems.add((*where, "registry"), f"no node can pull from {registries[deploy.registry]!r}")
+
+
+#: The settings of each strategy.
+_SETTINGS = {"rolling": (), "blue-green": ("smoke", "keep"), "canary": ("steps", "pause", "analysis")}
+
+
+def _check_strategy(strategy: Strategy, where: tuple[str, ...], problems: Problems) -> None:
+    for kind, names in _SETTINGS.items():
+        for name in names:
+            if strategy.kind != kind and getattr(strategy, name) != getattr(Strategy(), name):
+                problems.add((*where, name), f"is a setting of {kind}", expected=f'kind = "{kind}"')
+    shares = [share(text) for text in strategy.steps]
+    if not all(shares) or not shares or sorted(set(shares)) != shares:
+        problems.add((*where, "steps"), "these are no growing shares", expected='texts like "10%", from 1% to 99%')
+    if seconds(strategy.pause) is None and strategy.pause != "0s":
+        problems.add((*where, "pause"), f"{strategy.pause!r} is no time", expected='text like "90s" or "2m"')
+    _check_analysis(strategy.analysis, (*where, "analysis"), problems)
+
+
+def share(text: str) -> int:
+    """A text like `10%` as a number from 1 to 99; 0 for any other."""
+    match = _SHARE.match(text)
+    return int(match[1]) if match else 0
+
+
+def _check_analysis(analysis: Analysis, where: tuple[str, ...], problems: Problems) -> None:
+    bounds = [one for one in (analysis.at_most, analysis.at_least) if one is not None]
+    if not all(math.isfinite(one) for one in bounds):
+        problems.add(where, "a bound has to be a number")
+    if analysis.prometheus and not _ADDRESS.match(analysis.prometheus):
+        # It may hold a password: the text is not repeated.
+        problems.add((*where, "prometheus"), "is no address, or holds a login", expected="http://HOST[:PORT][/PATH]")
+    if bool(analysis.prometheus) != bool(analysis.query) or bool(analysis.query) != bool(bounds):
+        problems.add(where, "prometheus, query and a bound go together", expected="at-most, at-least or both")
+    if analysis.token and not _VARIABLE.match(analysis.token):
+        problems.add((*where, "token"), "names no variable", expected='"env:NAME"', hint="goctl.toml holds no secrets")

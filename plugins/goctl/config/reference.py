@@ -10,7 +10,7 @@ import msgspec
 from goctl.config.cache import Cache, Level
 from goctl.config.cluster import Cluster, LocalRegistry
 from goctl.config.convert import known_fields, words
-from goctl.config.deploy import Deploy
+from goctl.config.deploy import Analysis, Deploy, Strategy
 from goctl.config.model import (
     BuildNode,
     Config,
@@ -60,6 +60,8 @@ def reference() -> str:
     parts.append(_section("[registries.NAME]", Registry))
     parts.append(_section("[registries.NAME.credentials]", Login))
     parts.append(_section("[deploy.NAME]", Deploy))
+    parts.append(_section("[deploy.NAME.strategy]", Strategy))
+    parts.append(_section("[deploy.NAME.strategy.analysis]", Analysis))
     parts.append(_section("[deploy.NAME.cluster]", Cluster))
     parts.append(_section("[deploy.NAME.cluster.registry]", LocalRegistry))
     parts.append(_tail())

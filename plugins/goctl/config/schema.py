@@ -74,7 +74,7 @@ def _of(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         if not definitions[kind.__name__]:
             definitions[kind.__name__] = _table(kind, definitions)
         return {"$ref": f"#/definitions/{kind.__name__}"}
-    named = {str: "string", int: "integer", bool: "boolean"}
+    named = {str: "string", int: "integer", float: "number", bool: "boolean"}
     return {"type": named[kind]} if kind in named else {}
 
 

@@ -20,7 +20,7 @@ from goctl.config.model import Image
 from goctl.errors import ConfigError
 from goctl.events import Document, StageStarted, StepFinished
 from goctl.plan.model import CompileStep, ImageStep, Plan
-from goctl.release import sites
+from goctl.release import sites, strategies
 from goctl.release.sites import Site
 from goctl.values import Platform, to_json
 
@@ -153,6 +153,7 @@ class Deploys:
 
             cluster = where.settings.cluster
             find(context_of(cluster), sites.environment(session, cluster))
+            strategies.rules(session, where)
         registry = sites.registry_of(session, where.settings if where is not None else None)
         return Aim(session, where, registry, tuple(loaded), tuple(files))
 
@@ -238,7 +239,7 @@ class Deploys:
             login=sites.login(session, where),
             subjects=_subjects(published) if "architecture" in where.settings.verify else (),
         )
-        rules = sites.rules(where, force=request.force_conflicts, prune=request.prune)
+        rules = strategies.rules(session, where, force=request.force_conflicts, prune=request.prune)
         started = time.perf_counter()
         with sites.deployment(session, where) as made:
             if request.task == "apply":

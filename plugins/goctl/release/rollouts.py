@@ -10,7 +10,7 @@ import msgspec
 from goctl.config.deploy import context_of
 from goctl.errors import ClusterError, ConfigError, RegistryError
 from goctl.events import Document, Notice, Table
-from goctl.release import sites
+from goctl.release import sites, strategies
 from goctl.values import to_json
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def rollback(session: Session, *, dry: bool, to: str, release: str) -> None:
         session.emit(Notice(f"would go back to {what} in {context_of(where.settings.cluster)}", level="info"))
         return
     with sites.deployment(session, where) as made:
-        made.roll_back(int(release or 0), sites.rules(where))
+        made.roll_back(int(release or 0), strategies.rules(session, where))
 
 
 def verify(session: Session, *, dry: bool, to: str) -> None:
@@ -108,7 +108,7 @@ def verify(session: Session, *, dry: bool, to: str) -> None:
             return
         found = made.verify(
             Wanted(manifests=(), images=record.images, login=sites.login(session, where), subjects=subjects),
-            sites.rules(where),
+            strategies.rules(session, where),
         )
     rows = tuple(
         (one.subject.target, str(one.subject.platform), one.node or "-", one.how or "-", one.problem or one.reported)

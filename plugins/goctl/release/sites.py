@@ -14,7 +14,7 @@ from goctl.config.deploy import Deploy, context_of, is_pulled_from, seconds
 from goctl.errors import ConfigError, RegistryError
 
 if TYPE_CHECKING:
-    from goctl.cluster.deployment import Deployment, Rules
+    from goctl.cluster.deployment import Deployment
     from goctl.cluster.pulling import Login
     from goctl.config.cluster import Cluster
     from goctl.release.crew import Crew
@@ -113,12 +113,6 @@ def deployment(session: Session, where: Site) -> Iterator[Deployment]:
     made = Deployment(connected, place, emit=session.emit, check=session.check)
     with contextlib.closing(made):
         yield made
-
-
-def rules(where: Site, *, force: bool = False, prune: bool = False) -> Rules:
-    from goctl.cluster.deployment import Rules
-
-    return Rules(timeout=where.timeout, rollback=where.settings.rollback, force=force, prune=prune)
 
 
 def login(session: Session, where: Site) -> Login | None:

@@ -108,15 +108,15 @@ def controller(kube: Kube, found: Object) -> None:
     }
     kube.put(pod, "pods")
     with kube.guard:
-        up = "good" in image
+        up, count = "good" in image, found["spec"].get("replicas", 1)
         found["status"] = {
             "observedGeneration": found["metadata"]["generation"],
-            "replicas": 1 if up else 2,
-            "updatedReplicas": 1,
-            "availableReplicas": 1,
+            "replicas": count if up else count + 1,
+            "updatedReplicas": count,
+            "availableReplicas": count,
         }
         if not up:
-            found["status"] |= {"availableReplicas": 0 if not same and revision == 1 else 1}
+            found["status"] |= {"availableReplicas": 0 if not same and revision == 1 else count}
 
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -130,7 +130,8 @@ def fate(image: str) -> Object:
         "config": {"reason": "CreateContainerConfigError", "message": 'secret "token" not found'},
     }
     word = next((word for word in waiting if word in image), "")
-    status: Object = {"name": "main", "image": image, "ready": "good" in image, "restartCount": 3 if word == "crash" else 0}
+    status: Object = {"name": "main", "image": image, "ready": "good" in image, "restartCount": 0}
+    status["restartCount"] = 3 if word == "crash" else 1 if "flaky" in image else 0
     if "room" in image:
         message = "0/2 nodes are available: 2 Insufficient memory."
         return {

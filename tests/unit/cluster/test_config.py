@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from goctl.config.cluster import Cluster, LocalRegistry, Mount, Port
+from goctl.config.deploy import Strategy
 from goctl.config.loader import load
 from goctl.errors import ConfigError
 
@@ -115,3 +116,47 @@ def test_a_members_mounts_count_from_its_own_folder(tmp_path: Path) -> None:
     member.write_text(member.read_text() + '[deploy.own]\ncluster = { kind = "own", mounts = { data = "/d" } }\n')
     assert load(member).config.deploy["own"].cluster.mounts == {"services/api/data": "/d"}
     assert set(load(member).config.deploy) == {"local", "own"}
+
+
+def strategy(tmp_path: Path, text: str) -> Strategy:
+    (tmp_path / "goctl.toml").write_text(f'{HEAD}{{ context = "prod" }}\nstrategy = {text}\n', encoding="utf-8")
+    return load(tmp_path / "goctl.toml").config.deploy["local"].strategy
+
+
+def test_a_canary_has_steps_and_is_judged(tmp_path: Path) -> None:
+    assert strategy(tmp_path, '{ kind = "canary" }').steps == ("10%", "50%")
+    query = 'prometheus = "http://prom:9090/x", query = "up", at-least = 1'
+    found = strategy(tmp_path, f'{{ kind = "canary", steps = ["1%", "99%"], pause = "0s", analysis = {{ {query} }} }}')
+    assert (found.analysis.at_least, found.analysis.at_most) == (1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{ kind = "canary", smoke = ["x"] }', "is a setting of blue-green"),
+        ('{ kind = "blue-green", pause = "1s" }', "is a setting of canary"),
+        ('{ steps = ["20%"] }', "is a setting of canary"),
+        ('{ kind = "canary", steps = [] }', "no growing shares"),
+        ('{ kind = "canary", steps = ["50%", "10%"] }', "no growing shares"),
+        ('{ kind = "canary", steps = ["10%", "10%"] }', "no growing shares"),
+        ('{ kind = "canary", steps = ["100%"] }', "no growing shares"),
+        ('{ kind = "canary", steps = ["10"] }', "no growing shares"),
+        ('{ kind = "canary", pause = "soon" }', "is no time"),
+        ('{ kind = "canary", analysis = { restarts = -1 } }', "restarts"),
+        ('{ kind = "canary", analysis = { prometheus = "http://prom" } }', "go together"),
+        ('{ kind = "canary", analysis = { prometheus = "http://prom", query = "up" } }', "go together"),
+        ('{ kind = "canary", analysis = { at-most = 1 } }', "go together"),
+        (
+            '{ kind = "canary", analysis = { prometheus = "http://prom", query = "up", at-most = nan } }',
+            "has to be a number",
+        ),
+        ('{ kind = "canary", analysis = { prometheus = "http://prom", query = "up", at-most = "1" } }', "number"),
+        ('{ kind = "canary", analysis = { prometheus = "http://a:b@prom", query = "up", at-most = 1 } }', "holds a login"),
+        ('{ kind = "canary", analysis = { token = "abc" } }', "names no variable"),
+    ],
+)
+def test_a_strategy_that_cannot_be_is_told(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        strategy(tmp_path, text)
+    assert said in str(caught.value)
+    assert "a:b" not in str(caught.value)

@@ -215,7 +215,8 @@ def test_two_at_once_take_turns(kube: Kube, api: Api, told: Told) -> None:
 def test_a_lease_of_somebody_who_is_gone_is_taken_over(
     kube: Kube, deployment: Deployment, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "DURATION", 1)
+    monkeypatch.setattr(lease, "DURATION", 3)
+    monkeypatch.setattr(lease, "RENEWAL", 0.3)
     content = {
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": {"name": "goctl.shop.local", "namespace": "shop"},

@@ -1,0 +1,101 @@
+"""Blue-green in a real cluster, under a constant load of requests of which none may be lost."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from goctl.cluster.api import Api
+from tests.go.conftest import write
+from tests.go.project import TASKS, Project
+from tests.integration.load import MANIFESTS, Load, killed_at, on_service
+from tests.integration.test_deploy import MAIN, TOML, api, context, edit, name, release, served
+
+__all__ = ["api", "context", "name"]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+SMOKE = """
+import os, sys, urllib.request
+said = urllib.request.urlopen(os.environ["GOCTL_URL"], timeout=10).read().decode()
+print("tried", said)
+sys.exit("bad" in said)
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, registry_address: str, context: str, name: str, api: Api) -> Project:
+    root = tmp_path_factory.mktemp("shop")
+    strategy = f'strategy = {{ kind = "blue-green", smoke = {json.dumps([sys.executable, "smoke.py"])} }}\n'
+    toml = TOML.format(registry=registry_address, name=name, context=context, timeout=40)
+    files = {
+        "go.mod": "module example.com/shop\n\ngo 1.24\n",
+        "cmd/api/main.go": MAIN,
+        "tasks.py": TASKS,
+        "smoke.py": SMOKE,
+        "api.yaml": MANIFESTS,
+        "goctl.toml": toml + strategy + 'manifests = ["api.yaml"]\n',
+    }
+    write(root, files)
+    release(Project(root), "one")
+    return Project(root)
+
+
+@pytest.fixture
+def load(project: Project, api: Api, name: str) -> Iterator[Load]:
+    made = on_service(api, f"goctl-{name}")
+    made.start()
+    yield made
+    made.stop()
+    assert made.lost == []
+    assert len(made.answers) > 50
+
+
+def deployments(api: Api, name: str) -> int:
+    return len(api.objects("apps/v1", "Deployment", f"goctl-{name}"))
+
+
+def test_the_new_version_is_tried_and_gets_all_requests_at_once(project: Project, api: Api, name: str, load: Load) -> None:
+    assert "smoke: tried two" in release(project, "two")
+    time.sleep(1)
+    assert load.versions == ["one", "two"]
+    assert deployments(api, name) == 2  # the one before is kept
+    assert [one["metadata"]["name"] for one in api.objects("v1", "Service", f"goctl-{name}")] == ["api"]
+    assert set(project.outcomes("deploy").values()) == {"cached"}
+    project.invoke("deploy.rollback")
+    assert served(api, name) == "one"
+    release(project, "three")
+    time.sleep(1)
+    assert load.versions == ["one", "two", "one", "three"]
+    assert deployments(api, name) == 2
+
+
+@pytest.mark.parametrize("mode", ["", "unready"])
+def test_a_version_that_does_not_do_gets_no_request(project: Project, api: Api, name: str, load: Load, mode: str) -> None:
+    release(project, "good")
+    before = len(load.answers)
+    text = release(project, f"bad{mode}", mode, code=15)
+    assert "runs again" in text
+    assert set(load.answers[before + 20 :]) == {"good"}
+    assert "bad" not in "".join(load.answers)
+    assert [one["metadata"]["name"] for one in api.objects("v1", "Service", f"goctl-{name}")] == ["api"]
+    project.invoke("deploy.status")
+
+
+@pytest.mark.parametrize("step", ["roll out Deployment/api-", "try api-idle", "apply Service/api"])
+def test_a_run_that_is_killed_loses_nothing_and_the_next_goes_on(
+    project: Project, api: Api, name: str, load: Load, step: str
+) -> None:
+    before, after = f"before {step}", f"after {step}"
+    release(project, before)
+    edit(project, after)
+    killed_at(project, step)
+    assert load.answers[-1] in (before, after)
+    release(project, after)
+    time.sleep(1)
+    assert load.versions[-2:] == [before, after]
+    assert deployments(api, name) == 2
+    assert [one["metadata"]["name"] for one in api.objects("v1", "Service", f"goctl-{name}")] == ["api"]

@@ -1,0 +1,111 @@
+"""Two releases to the same place at once: one after the other, or one says that it has to wait; never a mix of both."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from goctl.cluster.api import Api
+from tests.go.conftest import write
+from tests.go.project import TASKS, Project
+from tests.integration.test_deploy import MAIN, TOML, api, context, edit, history, name, served
+
+__all__ = ["api", "context", "name"]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+STRATEGIES = {
+    "rolling": "",
+    "blue-green": 'strategy = { kind = "blue-green" }\n',
+    "canary": 'strategy = { kind = "canary", steps = ["50%"], pause = "2s" }\n',
+}
+#: An object besides the Deployment, which says whose release it is.
+SETTINGS = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {{version: "{version}"}}\n'
+SERVED = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: api}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: api}}
+  template:
+    metadata: {labels: {app: api}}
+    spec:
+      containers:
+      - name: api
+        image: goctl://api
+        ports: [{containerPort: 8080}]
+        readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: api}
+spec:
+  selector: {app: api}
+  ports: [{port: 8080}]
+"""
+
+
+@pytest.fixture(scope="module")
+def checkouts(tmp_path_factory: pytest.TempPathFactory) -> list[Project]:
+    """Two machines' own checkouts of one project."""
+    return [Project(tmp_path_factory.mktemp("shop")) for _ in range(2)]
+
+
+@pytest.fixture(params=STRATEGIES)
+def projects(
+    request: pytest.FixtureRequest, checkouts: list[Project], registry_address: str, context: str, name: str, api: Api
+) -> list[Project]:
+    toml = TOML.format(registry=registry_address, name=name, context=context, timeout=120)
+    for project, version in zip(checkouts, ("left", "right"), strict=True):
+        files = {
+            "go.mod": "module example.com/shop\n\ngo 1.24\n",
+            "cmd/api/main.go": MAIN,
+            "tasks.py": TASKS,
+            "api.yaml": SERVED,
+            "settings.yaml": SETTINGS.format(version=f"{request.param} {version}"),
+            "goctl.toml": toml + STRATEGIES[request.param] + 'manifests = ["api.yaml", "settings.yaml"]\n',
+        }
+        write(project.root, files)
+        edit(project, f"{request.param} {version}")
+        project.invoke("push")
+    return checkouts
+
+
+def start(project: Project, log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "invoke", "deploy"], cwd=project.root, stdout=file, stderr=subprocess.STDOUT
+        )
+
+
+@pytest.mark.parametrize("apart", [0.0, 3.0])
+def test_they_take_turns_and_leave_one_version(
+    projects: list[Project], api: Api, name: str, tmp_path: Path, apart: float
+) -> None:
+    known = {one["number"] for one in history(projects[0])}
+    runs = []
+    for number, project in enumerate(projects):
+        runs.append(start(project, tmp_path / f"{number}.log"))
+        time.sleep(apart)
+    codes = [run.wait(400) for run in runs]
+    logs = [(tmp_path / f"{number}.log").read_text(encoding="utf-8") for number in range(2)]
+    assert codes == [0, 0], "\n".join(logs)
+    new = [one for one in history(projects[0]) if one["number"] not in known]
+    # One that is where it wants to be when its turn comes has nothing to write down.
+    assert {one["state"] for one in new} <= {"good"}
+    (settings,) = [one for one in api.objects("v1", "ConfigMap", f"goctl-{name}") if one["metadata"]["name"] == "settings"]
+    assert served(api, name) == settings["data"]["version"]
+    deadline = time.monotonic() + 60
+    while len(answers := {served(api, name) for _ in range(10)}) > 1 and time.monotonic() < deadline:
+        time.sleep(1)  # Pods that were told to end may still answer
+    assert answers == {settings["data"]["version"]}
+    winner = next(project for project in projects if f'"{settings["data"]["version"]}"' in _said(project))
+    assert set(winner.outcomes("deploy").values()) == {"cached"}
+
+
+def _said(project: Project) -> str:
+    return (project.root / "cmd/api/version.go").read_text(encoding="utf-8")
