@@ -166,33 +166,37 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
-def write_json(path: Path, comparisons: Sequence[Comparison], facts: Sequence[tuple[str, str, str]]) -> None:
-    """A file that `pytest-benchmark compare` reads; ratios and their intervals stand in `extra_info`."""
+def _figures(each: Comparison, name: str, runs: Sequence[Run]) -> dict[str, Any]:
+    """What one of two took, as pytest-benchmark writes it down."""
     from pytest_benchmark.stats import Stats
 
-    benchmarks = []
-    for each in comparisons:
-        for name, runs in ((each.ours, each.our_runs), (each.theirs, each.their_runs)):
-            stats: Any = Stats()  # type: ignore[no-untyped-call]
-            for one in runs:
-                stats.update(one.seconds)
-            extra: dict[str, Any] = {"peak_bytes": max(one.peak for one in runs)}
-            if name == each.ours:
-                low, high = interval(each.ratios)
-                extra |= {"against": each.theirs, "ratio": statistics.median(each.ratios), "interval": [low, high]}
-            fields = {field: getattr(stats, field) for field in stats.fields}
-            benchmarks.append(
-                {
-                    "group": each.group,
-                    "name": f"{each.group}[{name}-{each.name}]",
-                    "fullname": f"benchmarks/bench_release.py::{each.group}[{name}-{each.name}]",
-                    "params": None,
-                    "param": None,
-                    "extra_info": extra,
-                    "options": {"timer": "perf_counter", "min_rounds": len(runs), "warmup": False},
-                    "stats": {**fields, "data": [one.seconds for one in runs], "iterations": 1},
-                }
-            )
+    stats: Any = Stats()  # type: ignore[no-untyped-call]
+    for one in runs:
+        stats.update(one.seconds)
+    extra: dict[str, Any] = {"peak_bytes": max(one.peak for one in runs)}
+    if name == each.ours:
+        low, high = interval(each.ratios)
+        extra |= {"against": each.theirs, "ratio": statistics.median(each.ratios), "interval": [low, high]}
+    fields = {field: getattr(stats, field) for field in stats.fields}
+    return {
+        "group": each.group,
+        "name": f"{each.group}[{name}-{each.name}]",
+        "fullname": f"benchmarks/bench_release.py::{each.group}[{name}-{each.name}]",
+        "params": None,
+        "param": None,
+        "extra_info": extra,
+        "options": {"timer": "perf_counter", "min_rounds": len(runs), "warmup": False},
+        "stats": {**fields, "data": [one.seconds for one in runs], "iterations": 1},
+    }
+
+
+def write_json(path: Path, comparisons: Sequence[Comparison], facts: Sequence[tuple[str, str, str]]) -> None:
+    """A file that `pytest-benchmark compare` reads; ratios and their intervals stand in `extra_info`."""
+    benchmarks = [
+        _figures(each, name, runs)
+        for each in comparisons
+        for name, runs in ((each.ours, each.our_runs), (each.theirs, each.their_runs))
+    ]
     document = {
         "machine_info": {
             "node": "",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from goctl.config.model import Config, Image, Target
 from goctl.config.template import OF_PLATFORM, names
 from goctl.plan import keys, systems
@@ -33,29 +35,9 @@ def image_step(config: Config, facts: Facts, name: str, platform: Platform, comp
     inside = compiles if compiles_inside(target) else []
     image, engine = _image(target), image_engine(config, target)
     reference = base_reference(config, target, platform)
-    base = facts.bases.get((reference, platform))
     programs = tuple(Program(step.id, systems.program_path(step.file_name, platform)) for step in compiles)
-    assets = tuple(Asset(source, path, facts.assets.get(source)) for source, path in sorted(image.assets.items()))
     filled = Names(facts, project=config.project.name, target=name, platform=platform)
-    settings = _settings(target, image, facts, filled, platform, programs)
-    baked = baking(config, image, filled, inside)
-    compressor = facts.compressors.get(image.compression, "")
-    level = image.compression_level or {"gzip": 1, "zstd": 3}[image.compression]
-    fields = {
-        "engine": engine,
-        # What only the compiler knows of counts in its own key: an image has no word for it.
-        "platform": str(platform.plain),
-        "base": base.digest if base is not None else "",
-        "base reference": reference,
-        "compression": f"{image.compression} {level} {compressor}",
-        **{f"program {number}": program.path for number, program in enumerate(programs)},
-        **{f"asset {asset.source}": f"{asset.path} {asset.digest}" for asset in assets},
-        **_settings_fields(settings),
-        **(fields_of_baking(config, baked) if engine == BUILDKIT else {}),
-    }
-    known = base is not None and all(asset.digest is not None for asset in assets)
-    known = known and (engine != BUILDKIT or is_known(baked))
-    return ImageStep(
+    step = ImageStep(
         id=f"image:{name}@{platform}",
         title=f"assemble {name} for {platform}",
         engine=engine,
@@ -63,17 +45,41 @@ def image_step(config: Config, facts: Facts, name: str, platform: Platform, comp
         target=name,
         platform=platform,
         base_reference=reference,
-        base=base,
+        base=facts.bases.get((reference, platform)),
         programs=programs,
-        assets=assets,
-        settings=settings,
+        assets=tuple(Asset(source, path, facts.assets.get(source)) for source, path in sorted(image.assets.items())),
+        settings=_settings(target, image, facts, filled, platform, programs),
         compression=image.compression,
-        compression_level=level,
-        compressor=compressor,
-        baking=baked,
-        recipe=keys.of_fields("image", fields) if known else None,
-        fields=fields,
+        compression_level=image.compression_level or {"gzip": 1, "zstd": 3}[image.compression],
+        compressor=facts.compressors.get(image.compression, ""),
+        baking=baking(config, image, filled, inside),
+        recipe=None,
+        fields={},
     )
+    fields = _fields(config, step)
+    return msgspec.structs.replace(step, fields=fields, recipe=keys.of_fields("image", fields) if _is_known(step) else None)
+
+
+def _fields(config: Config, step: ImageStep) -> dict[str, str]:
+    """All that can change an image, but for the programs in it."""
+    return {
+        "engine": step.engine,
+        # What only the compiler knows of counts in its own key: an image has no word for it.
+        "platform": str(step.platform.plain),
+        "base": step.base.digest if step.base is not None else "",
+        "base reference": step.base_reference,
+        "compression": f"{step.compression} {step.compression_level} {step.compressor}",
+        **{f"program {number}": program.path for number, program in enumerate(step.programs)},
+        **{f"asset {asset.source}": f"{asset.path} {asset.digest}" for asset in step.assets},
+        **_settings_fields(step.settings),
+        **(fields_of_baking(config, step.baking) if step.engine == BUILDKIT else {}),
+    }
+
+
+def _is_known(step: ImageStep) -> bool:
+    """Whether all of that has been looked up."""
+    known = step.base is not None and all(asset.digest is not None for asset in step.assets)
+    return known and (step.engine != BUILDKIT or is_known(step.baking))
 
 
 def index_step(config: Config, facts: Facts, name: str, children: tuple[str, ...]) -> IndexStep:
