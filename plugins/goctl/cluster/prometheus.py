@@ -15,7 +15,8 @@ import msgspec
 
 from goctl.cluster.judging import Trial
 from goctl.errors import ClusterError
-from goctl.system.http import Http, TransportError
+from goctl.system.http import Http
+from goctl.system.transport import TransportError
 
 #: How often it is asked once more where it does not answer, and the seconds it has each time.
 RETRIES, TIMEOUT = 3, 20.0
