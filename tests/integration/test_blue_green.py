@@ -30,7 +30,7 @@ sys.exit("bad" in said)
 def project(tmp_path_factory: pytest.TempPathFactory, registry_address: str, context: str, name: str, api: Api) -> Project:
     root = tmp_path_factory.mktemp("shop")
     strategy = f'strategy = {{ kind = "blue-green", smoke = {json.dumps([sys.executable, "smoke.py"])} }}\n'
-    toml = TOML.format(registry=registry_address, name=name, context=context, timeout=40)
+    toml = TOML.format(registry=registry_address, name=name, context=context, timeout=60)
     files = {
         "go.mod": "module example.com/shop\n\ngo 1.24\n",
         "cmd/api/main.go": MAIN,

@@ -44,8 +44,11 @@ class Api:
         try:
             import httpx2
             from lightkube import Client, ConfigError
+            from lightkube.models.meta_v1 import Status
         except ImportError:
             raise ExtensionError(NEEDS, hint=INSTALL) from None
+        # msgspec learns a type when the first object of it is made, and two threads that do so at once end the process.
+        Status.from_dict({})
         self.context = entry.context
         self.server = entry.server
         self.namespace = entry.namespace

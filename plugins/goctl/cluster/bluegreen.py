@@ -32,6 +32,11 @@ class BlueGreen(msgspec.Struct, frozen=True):
     smoke: Smoke | None = None
     keep: bool = True
 
+    @property
+    def without_trial(self) -> BlueGreen:
+        """The same for what ran before: it is tried no more."""
+        return BlueGreen(keep=self.keep)
+
 
 def switch(hands: Hands, changes: Sequence[Change], how: BlueGreen) -> None:
     """Brings the new version to run beside the old one, has it tried, and only then gives it the requests."""

@@ -18,15 +18,23 @@ from goctl.cluster.hands import Hands
 from goctl.cluster.judging import Judgement, Trial, judge
 from goctl.cluster.manifests import Manifest
 from goctl.cluster.objects import dig
+from goctl.cluster.routes import Routes
 from goctl.errors import ClusterError, ConfigError, Problem
 from goctl.events import StepFinished, StepStarted
 
 
 class Canary(msgspec.Struct, frozen=True):
-    """How it is done: shares of the new version, in percent and growing, and how it is judged at each."""
+    """How it is done: shares of the new version, in percent and growing, and how it is judged at each. With `routes`, these
+    share out requests; else Pods do."""
 
     steps: tuple[int, ...] = ()
     judgement: Judgement = Judgement()
+    routes: Routes | None = None
+
+    @property
+    def without_trial(self) -> Canary:
+        """The same for what ran before: at once, and judged by nobody."""
+        return Canary(routes=None if self.routes is None else Routes())
 
 
 class Move(msgspec.Struct, frozen=True):

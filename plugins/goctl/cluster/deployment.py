@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from goctl.cluster import routes
 from goctl.cluster.api import Api
 from goctl.cluster.apply import Change, Placed, compare, place
 from goctl.cluster.beside import plain, versioned
@@ -76,7 +77,7 @@ class Deployment:
         Raises RolloutError when it does not run, once what ran before does again; ClusterError for everything else.
         """
         started = time.monotonic()
-        wanted = msgspec.structs.replace(wanted, manifests=_beside(wanted.manifests, rules))
+        wanted = msgspec.structs.replace(wanted, manifests=self._beside(wanted.manifests, rules))
         placed = self.placed(wanted)
         records = self.history.records()
         changes = self.compare(placed, rules)
@@ -116,6 +117,19 @@ class Deployment:
     ) -> Record:
         record = self.history.begin(self._record(wanted, placed), after=records[-1].number if records else 0)
         return Run(self._api, self._where, rules, self._emit, check).roll_out(record, records, changes, self.history)
+
+    def _beside(self, manifests: tuple[Manifest, ...], rules: Rules) -> tuple[Manifest, ...]:
+        """Manifests as the strategy needs them. Raises ConfigError where it cannot be had, ClusterError where it cannot be
+        had in this cluster."""
+        if rules.strategy is None:
+            return plain(manifests)
+        made = versioned(manifests, pinned=rules.is_pinned)
+        if isinstance(rules.strategy, Canary):
+            if rules.strategy.routes is not None:
+                routes.ensure(self._api, made)
+            else:
+                check_scaled(made)
+        return made
 
     def _pin(self, records: list[Record], rules: Rules, check: Callable[[], None]) -> bool:
         """Has the Services lead to the version that runs and to no other, before there is one that nobody has tried; as a
@@ -183,8 +197,8 @@ class Deployment:
             raise ClusterError(f"{self._where.name}: {what}", hint=f"those that did: {shown}; see `invoke deploy.history`")
         old = chosen[-1]
         manifests = tuple(manifests_of(old))
-        if isinstance(rules.strategy, Canary):  # what ran before is not on trial
-            rules = msgspec.structs.replace(rules, strategy=Canary())
+        if rules.strategy is not None:
+            rules = msgspec.structs.replace(rules, strategy=rules.strategy.without_trial)
         self._emit(Notice(f"going back to release {old.number} ({old.version or 'no version'}, {old.ended})", level="info"))
         return self.deploy(Wanted(manifests=manifests, version=old.version, images=old.images), rules)
 
@@ -280,16 +294,6 @@ class Deployment:
                 seconds=time.monotonic() - started,
             )
         )
-
-
-def _beside(manifests: tuple[Manifest, ...], rules: Rules) -> tuple[Manifest, ...]:
-    """Manifests as the strategy needs them. Raises ConfigError where it cannot be had."""
-    if rules.strategy is None:
-        return plain(manifests)
-    made = versioned(manifests, pinned=rules.is_pinned)
-    if isinstance(rules.strategy, Canary):
-        check_scaled(made)
-    return made
 
 
 def _standing(change: Change) -> Standing:

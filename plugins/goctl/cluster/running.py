@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from goctl.cluster import bluegreen, canary
+from goctl.cluster import bluegreen, canary, routes
 from goctl.cluster.api import Api
 from goctl.cluster.apply import Change, left_over, manifest_of
 from goctl.cluster.beside import in_use, outdated, version_of
@@ -18,6 +18,7 @@ from goctl.cluster.history import CUT_SHORT, History, Record, last_good
 from goctl.cluster.manifests import Key
 from goctl.cluster.objects import dig
 from goctl.cluster.rollout import restart_stuck
+from goctl.cluster.routes import Routes
 from goctl.errors import ClusterError, RolloutError
 from goctl.events import Emit, Notice
 
@@ -35,7 +36,12 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_pinned(self) -> bool:
         """Whether Services lead to one version at a time."""
-        return isinstance(self.strategy, BlueGreen)
+        return isinstance(self.strategy, BlueGreen) or self.routes is not None
+
+    @property
+    def routes(self) -> Routes | None:
+        """What is asked of routes, where these share out requests."""
+        return self.strategy.routes if isinstance(self.strategy, Canary) else None
 
 
 class Run:
@@ -71,6 +77,9 @@ class Run:
         strategy = self._rules.strategy
         if isinstance(strategy, BlueGreen):
             bluegreen.switch(self.hands, changes, strategy)
+            return
+        if isinstance(strategy, Canary) and strategy.routes is not None:
+            routes.shift(self.hands, changes, strategy.steps, strategy.judgement, strategy.routes, resumes=resumes)
             return
         before = self._alone(changes, good) if strategy is not None or _has_versions(good) else []
         if strategy is not None:
@@ -113,6 +122,10 @@ class Run:
                     self.hands.delete(change.key)
             restart_stuck(self._api, [change.key for change in back])
             self.hands.follow(change.key for change in back)
+            if self._rules.routes is not None:
+                if any(routes.is_route(change.placed.content) and change.action != "same" for change in back):
+                    bluegreen.drain(self._check)
+                routes.drop(self.hands, back)
             if any(version_of(change.placed.content) for change in changes):
                 self._clear(back, [content for one in records if one.state == "good" for content in one.documents])
         except ClusterError as second:
@@ -134,6 +147,8 @@ class Run:
         old = outdated(self._api, changes, kept, self._where.part_of)
         if old and self._rules.is_pinned:
             bluegreen.drain(self._check)
+        if self._rules.routes is not None:
+            routes.drop(self.hands, changes)
         for key in old:
             self.hands.delete(key)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _DURATION = re.compile(r"(?:([0-9]{1,3})h)?(?:([0-9]{1,4})m)?(?:([0-9]{1,5})s)?\Z")
 
 _SHARE = re.compile(r"([1-9][0-9]?)%\Z")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}\Z")
 _ADDRESS = re.compile(r"https?://[^\s/@?#]+(?:/[^\s@?#]*)?\Z")
 _VARIABLE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -83,6 +84,28 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
         ),
     ] = ()
     keep: Annotated[bool, doc("blue-green: whether the version before keeps running, so that going back is at once.")] = True
+    by: Annotated[
+        Literal["replicas", "routes"],
+        doc(
+            "canary: what shares out requests. `replicas`: the number of Pods. `routes`: weights of HTTPRoutes of the "
+            "Gateway API that the manifests have.",
+        ),
+    ] = "replicas"
+    headers: Annotated[
+        dict[str, str],
+        doc(
+            "canary by routes: requests with all of these headers go to the new version, from the first step on.",
+            examples=[{"x-canary": "yes"}],
+        ),
+    ] = {}
+    mirror: Annotated[
+        str,
+        doc(
+            "canary by routes: a share of requests, from 1% to 100%, that is sent to the new version too before the first "
+            "step, whose answers nobody sees.",
+            examples=["10%"],
+        ),
+    ] = ""
     steps: Annotated[
         tuple[str, ...], doc("canary: shares of the new version, from 1% to 99%, each larger than the one before.")
     ] = ("10%", "50%")
@@ -196,7 +219,11 @@ def check(deploys: Mapping[str, Deploy], chosen: str, registries: Mapping[str, s
 
 
 #: The settings of each strategy.
-_SETTINGS = {"rolling": (), "blue-green": ("smoke", "keep"), "canary": ("steps", "pause", "analysis")}
+_SETTINGS = {
+    "rolling": (),
+    "blue-green": ("smoke", "keep"),
+    "canary": ("by", "headers", "mirror", "steps", "pause", "analysis"),
+}
 
 
 def _check_strategy(strategy: Strategy, where: tuple[str, ...], problems: Problems) -> None:
@@ -207,6 +234,14 @@ def _check_strategy(strategy: Strategy, where: tuple[str, ...], problems: Proble
     shares = [share(text) for text in strategy.steps]
     if not all(shares) or not shares or sorted(set(shares)) != shares:
         problems.add((*where, "steps"), "these are no growing shares", expected='texts like "10%", from 1% to 99%')
+    if strategy.by != "routes" and (strategy.headers or strategy.mirror):
+        name = "headers" if strategy.headers else "mirror"
+        problems.add((*where, name), "is what routes do", expected='by = "routes"')
+    if strategy.mirror and not mirrored(strategy.mirror):
+        problems.add((*where, "mirror"), f"{strategy.mirror!r} is no share", expected='text like "10%", from 1% to 100%')
+    for name, value in strategy.headers.items():
+        if not _HEADER.match(name) or CONTROL.search(value) or not value:
+            problems.add((*where, "headers", name), "is no header", expected="a name and a value of HTTP")
     if seconds(strategy.pause) is None and strategy.pause != "0s":
         problems.add((*where, "pause"), f"{strategy.pause!r} is no time", expected='text like "90s" or "2m"')
     _check_analysis(strategy.analysis, (*where, "analysis"), problems)
@@ -216,6 +251,11 @@ def share(text: str) -> int:
     """A text like `10%` as a number from 1 to 99; 0 for any other."""
     match = _SHARE.match(text)
     return int(match[1]) if match else 0
+
+
+def mirrored(text: str) -> int:
+    """A text like `10%` or `100%` as a number; 0 for any other."""
+    return 100 if text == "100%" else share(text)
 
 
 def _check_analysis(analysis: Analysis, where: tuple[str, ...], problems: Problems) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from goctl.config.deploy import seconds, share
+from goctl.config.deploy import mirrored, seconds, share
 from goctl.errors import ClusterError, ConfigError
 from goctl.events import Notice
 from goctl.system import process
@@ -40,6 +40,7 @@ def _strategy(session: Session, where: Site) -> BlueGreen | Canary | None:
     from goctl.cluster.bluegreen import BlueGreen
     from goctl.cluster.canary import Canary
     from goctl.cluster.judging import Judgement
+    from goctl.cluster.routes import Routes
 
     strategy = where.settings.strategy
     if strategy.kind == "rolling":
@@ -48,7 +49,9 @@ def _strategy(session: Session, where: Site) -> BlueGreen | Canary | None:
         return BlueGreen(_smoke(session, where), strategy.keep)
     steps = tuple(share(step) for step in strategy.steps)
     checks = tuple(_checks(session, where, strategy.analysis))
-    return Canary(steps, Judgement(seconds(strategy.pause) or 0.0, strategy.analysis.restarts, checks))
+    judgement = Judgement(seconds(strategy.pause) or 0.0, strategy.analysis.restarts, checks)
+    routes = Routes(strategy.headers, mirrored(strategy.mirror)) if strategy.by == "routes" else None
+    return Canary(steps, judgement, routes)
 
 
 def _smoke(session: Session, where: Site) -> Smoke | None:

@@ -141,6 +141,9 @@ def test_the_idle_version_is_tried_by_its_own_service_before_it_is_switched_to(
         deployment.deploy(release("good-3"), rules)
     assert tried == ["nothing", "api@good-1", "api@good-2"]
     assert image(kube) == "api@good-2"
+    deployment.roll_back(1, rules)
+    assert len(tried) == 3  # what ran before is tried no more
+    assert image(kube) == "api@good-1"
     assert len(kube.find("Deployment")) == 2
     assert kube.find("Service", "api-idle") == []
 

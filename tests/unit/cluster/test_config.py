@@ -126,6 +126,7 @@ def strategy(tmp_path: Path, text: str) -> Strategy:
 def test_a_canary_has_steps_and_is_judged(tmp_path: Path) -> None:
     assert strategy(tmp_path, '{ kind = "canary" }').steps == ("10%", "50%")
     query = 'prometheus = "http://prom:9090/x", query = "up", at-least = 1'
+    assert strategy(tmp_path, '{ kind = "canary", by = "routes", mirror = "100%", headers = { x-canary = "yes" } }').mirror
     found = strategy(tmp_path, f'{{ kind = "canary", steps = ["1%", "99%"], pause = "0s", analysis = {{ {query} }} }}')
     assert (found.analysis.at_least, found.analysis.at_most) == (1.0, None)
 
@@ -142,6 +143,11 @@ def test_a_canary_has_steps_and_is_judged(tmp_path: Path) -> None:
         ('{ kind = "canary", steps = ["100%"] }', "no growing shares"),
         ('{ kind = "canary", steps = ["10"] }', "no growing shares"),
         ('{ kind = "canary", pause = "soon" }', "is no time"),
+        ('{ kind = "canary", mirror = "10%" }', "is what routes do"),
+        ('{ kind = "canary", headers = { a = "b" } }', "is what routes do"),
+        ('{ kind = "canary", by = "routes", mirror = "0%" }', "is no share"),
+        ('{ kind = "canary", by = "routes", headers = { "a b" = "c" } }', "is no header"),
+        ('{ kind = "canary", by = "routes", headers = { a = "" } }', "is no header"),
         ('{ kind = "canary", analysis = { restarts = -1 } }', "restarts"),
         ('{ kind = "canary", analysis = { prometheus = "http://prom" } }', "go together"),
         ('{ kind = "canary", analysis = { prometheus = "http://prom", query = "up" } }', "go together"),

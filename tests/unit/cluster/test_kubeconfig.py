@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.services.kube import KUBECONFIG
 
 from goctl.cluster.kubeconfig import find, opened
 from goctl.errors import ClusterError
@@ -92,3 +94,33 @@ def test_programs_that_do_not_are_named(tmp_path: Path, body: str) -> None:
     entry = find("one", {"KUBECONFIG": str(write(tmp_path / "one", "one", plugin(tmp_path, body)))})
     with pytest.raises(ClusterError, match="logs in to one"), opened(entry, dict(os.environ)):
         pass
+
+
+REFUSED_AT_ONCE = """
+import os, sys, threading
+from goctl.cluster.api import connect
+
+connect("test", environment={"KUBECONFIG": sys.argv[1]})
+from lightkube.models.meta_v1 import Status
+
+sys.setswitchinterval(1e-6)
+barrier = threading.Barrier(8)
+
+def refused():
+    barrier.wait()
+    Status.from_dict({"message": "not found", "details": {"causes": [{"field": "a"}]}})
+
+threads = [threading.Thread(target=refused) for _ in range(8)]
+for one in threads:
+    one.start()
+for one in threads:
+    one.join()
+"""
+
+
+def test_the_first_refusals_may_come_at_once(tmp_path: Path) -> None:
+    """In a process of its own, which does not end well where two threads learn a type of msgspec's at once."""
+    config = tmp_path / "config"
+    config.write_text(KUBECONFIG.format(url="http://127.0.0.1:9"), encoding="utf-8")
+    done = subprocess.run([sys.executable, "-c", REFUSED_AT_ONCE, str(config)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
