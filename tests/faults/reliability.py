@@ -41,6 +41,7 @@ PROMISES = {
     ("build", "sources edited while they are compiled"): "nothing is remembered for sources that it was not made from",
     ("build", "SIGKILL of the compiler"): "nothing half made stays; the next run gives the same bytes",
     ("cache", "SIGKILL of a writer"): "what is read is what was stored, or nothing; no lock is stuck",
+    ("cache", "power loss at any call"): "the old or the new is there, whole; the new one once its writer went on",
     ("cache", "bit flips and truncations"): "a damaged entry is a miss, and is removed",
     ("cache", "ENOSPC, EIO or EROFS at any call"): "nothing half written stays or is read, and nothing is lost in silence",
     ("cache", "readers, writers and evictions at once"): "no read is torn",
