@@ -269,7 +269,9 @@ def test_warm_brings_and_sends(tmp_path: Path, registry: Registry, shared: str, 
 
 
 def test_of_many_checkouts_that_want_the_same_one_compiles(tmp_path: Path, registry: Registry, warm: Path, go: str) -> None:
-    level = f'[cache.disk]\npath = "{(tmp_path / "disk").as_posix()}"\n'
+    # A level that is slow is left alone, and then everybody compiles: five releases at once may well be held up for ten
+    # seconds, which is what a level has by itself.
+    level = f'[cache.disk]\npath = "{(tmp_path / "disk").as_posix()}"\ntimeout = 600\n'
     machines = [Machine(tmp_path / str(number), registry.address, level, warm) for number in range(5)]
     with ThreadPoolExecutor(len(machines)) as pool:
         released = list(pool.map(lambda machine: machine.released(), machines))

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from goctl.benchmark.statistics import Interval, median_interval, ratio_interval
+from goctl.benchmark.statistics import Interval, ratio_interval, typical
 from goctl.measures import CONTROL, Judgement, Night, Sample, Verdict, median_phases
 
 SURE = 0.99
-#: A baseline is measured until half the 95 % interval of its median is at most so large a share of it, and in so many
+#: A baseline is measured until half the 95 % interval of what it takes is at most so large a share of it, and in so many
 #: rounds at least: with fewer, one round that was held up makes every comparison vague.
 PRECISE = 0.025
 LEAST = 15
@@ -52,7 +52,7 @@ def is_decided(ratio: Interval, limit: float) -> bool:
 
 def is_precise(seconds: Sequence[float]) -> bool:
     """Whether a baseline is known well enough to be compared with."""
-    return len(seconds) >= LEAST and median_interval(seconds).width <= PRECISE
+    return len(seconds) >= LEAST and typical(seconds).width <= PRECISE
 
 
 def outcome_of(ratio: Interval, limit: float) -> str:

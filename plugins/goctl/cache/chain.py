@@ -27,6 +27,8 @@ READERS: Final = 16
 _WRITERS: Final = 4
 #: Seconds that a run waits at its end for what is still being written.
 PATIENCE: Final = 60.0
+#: Seconds between two looks at whether a run gave up.
+_LOOK: Final = 0.2
 
 
 @runtime_checkable
@@ -155,12 +157,13 @@ class Chain:
         return not left
 
     def afterwards(self, work: Callable[[], None]) -> None:
-        """Does something, in a thread of its own, when all that is on its way now has arrived."""
+        """Does something, in a thread of its own, when all that is on its way now has arrived, or was given up."""
         with self._guard:
             pending = set(self._pending)
 
         def wait_and_work() -> None:
-            wait(pending, PATIENCE)
+            while wait(pending, _LOOK).not_done and not self.ended.is_set():
+                pass
             work()
 
         threading.Thread(target=wait_and_work, name="afterwards", daemon=True).start()

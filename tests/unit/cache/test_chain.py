@@ -240,3 +240,29 @@ def test_what_is_here_is_asked_of_no_level(levels: Levels) -> None:
     assert blobs.has(digest, len(CONTENT))
     assert records.get("compile", "key") == b"value"
     assert fresh.tallies() == {}
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_what_is_done_afterwards_waits_for_what_is_slow(
+    levels: Levels, monkeypatch: pytest.MonkeyPatch, given_up: bool
+) -> None:
+    monkeypatch.setattr("goctl.cache.chain.PATIENCE", 0.1)
+    goes_on, done = threading.Event(), threading.Event()
+    store = levels.near.store
+
+    def slow(space: str, key: str, source: Path) -> None:
+        goes_on.wait(20)
+        store(space, key, source)
+
+    monkeypatch.setattr(levels.near, "store", slow)
+    chain = levels.chain(Member(levels.near, near=True))
+    chain.store("blob", KEY, levels.source)
+    chain.afterwards(done.set)
+    assert not done.wait(0.6)
+    if given_up:
+        assert not chain.close()
+    else:
+        goes_on.set()
+    assert done.wait(20)
+    assert given_up or levels.holds(levels.near)
+    goes_on.set()
