@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from typing import Any, Final, Self, TypeVar
 
 import msgspec
@@ -266,8 +267,20 @@ def to_json(value: Any, *, indent: int = 0) -> bytes:
     return msgspec.json.format(encoded, indent=indent) if indent else encoded
 
 
-def from_json(content: bytes, kind: type[T]) -> T:
-    """The inverse of to_json. Raises msgspec.ValidationError or msgspec.DecodeError (both ValueErrors)."""
+_learned: set[object] = set()
+_learning = threading.Lock()
+
+
+def from_json(content: bytes | str, kind: type[T]) -> T:
+    """The inverse of to_json. Raises msgspec.ValidationError or msgspec.DecodeError (both ValueErrors).
+
+    Any thread may call it. msgspec learns what a type is made of when it meets it first, and two threads that are at the
+    same one then meet a type half learned, which ends the process (msgspec 0.22, `StructInfo_Convert`).
+    """
+    if kind not in _learned:
+        with _learning:
+            msgspec.json.Decoder(kind, dec_hook=_decode)
+            _learned.add(kind)
     return msgspec.json.decode(content, type=kind, dec_hook=_decode)
 
 

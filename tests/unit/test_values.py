@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from goctl.values import ByteSize, Descriptor, Digest, Duration, ImageRef, Platform, from_json, to_json
@@ -111,3 +114,33 @@ def test_json_keeps_values_and_refuses_bad_ones() -> None:
     assert from_json(to_json(descriptor), Descriptor) == descriptor
     with pytest.raises(ValueError, match="digest"):
         from_json(b'{"mediaType": "x", "digest": "sha256:1", "size": 0}', Descriptor)
+
+
+_TYPES_OF_THREADS = """
+import sys, threading, typing
+import msgspec
+from goctl.values import from_json
+
+sys.setswitchinterval(1e-6)
+for number in range(400):
+    inner = msgspec.defstruct("Inner", [("x", int, 0)])
+    middle = msgspec.defstruct("Middle", [("inner", inner), ("more", tuple[inner, ...], ())])
+    outer = msgspec.defstruct("Outer", [("middle", middle), ("others", dict[str, middle], {})])
+    begin = threading.Barrier(6)
+
+    def decode():
+        begin.wait()
+        from_json(b'{"middle":{"inner":{"x":1},"more":[{"x":2}]},"others":{"a":{"inner":{"x":3}}}}', outer)
+
+    threads = [threading.Thread(target=decode) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
+
+
+def test_threads_that_meet_a_type_at_once_all_read_it() -> None:
+    """Where each learns it by itself the process ends with a fault of memory, within a few of these."""
+    done = subprocess.run([sys.executable, "-c", _TYPES_OF_THREADS], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

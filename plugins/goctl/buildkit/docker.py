@@ -10,6 +10,7 @@ import msgspec
 
 from goctl.errors import BuilderError, GoctlError, ToolchainError
 from goctl.system.process import Completed, OnLine, run
+from goctl.values import from_json
 
 T = TypeVar("T")
 
@@ -71,6 +72,6 @@ def hint(errors: str) -> str:
 def lines_of(text: str, kind: type[T]) -> tuple[T, ...]:
     """One JSON value a line, as docker's `--format json` prints them. Raises BuilderError for anything else."""
     try:
-        return tuple(msgspec.json.decode(line, type=kind) for line in text.splitlines() if line.strip())
+        return tuple(from_json(line, kind) for line in text.splitlines() if line.strip())
     except (msgspec.DecodeError, RecursionError) as error:
         raise BuilderError(f"docker printed what is not known here: {error}", hint="see `docker buildx version`") from None

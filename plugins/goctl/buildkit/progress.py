@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from goctl.events import Emit, Notice, Output, StepFinished, StepProgress, StepStarted
-from goctl.values import Platform
+from goctl.values import Platform, from_json
 
 #: Lines that are kept of what a step prints, and characters of the longest.
 KEPT: Final = 60
@@ -164,7 +164,7 @@ class Progress:
                 del self.said[:-KEPT]
             return
         try:
-            message = msgspec.json.decode(text, type=Message)
+            message = from_json(text, Message)
         except (msgspec.DecodeError, RecursionError):
             return  # a piece of a line that is too long, or something newer than this
         for vertex in message.vertexes:

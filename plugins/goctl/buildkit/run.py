@@ -26,7 +26,7 @@ from goctl.buildkit.run_document import Output, Piece, prepared, secrets, wanted
 from goctl.errors import BuilderError, BuildError, ConfigError, GoctlError
 from goctl.events import Emit, Notice
 from goctl.system.files import storage_errors, write_atomic
-from goctl.values import Digest, Platform
+from goctl.values import Digest, Platform, from_json
 
 #: What BuildKit says when another attempt may go better.
 _PASSING: Final = re.compile(
@@ -189,7 +189,7 @@ def _fault(progress: Progress, names: Sequence[str], code: int) -> _Fault:
 def _digests(metadata: Path, names: Sequence[str]) -> Digests:
     """The digest of each piece. Raises BuilderError for a file that is not what buildx writes."""
     try:
-        told = msgspec.json.decode(metadata.read_bytes(), type=dict[str, Any])
+        told = from_json(metadata.read_bytes(), dict[str, Any])
         found: Digests = {}
         for name in names:
             entry = told.get(name)

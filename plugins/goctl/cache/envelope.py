@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import msgspec
 
 from goctl.errors import LevelError
+from goctl.values import from_json
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -90,7 +91,7 @@ def unseal(pieces: Iterator[bytes], space: str, key: str, secret: bytes = b"") -
     if not head.startswith(MAGIC) or not line or len(text) > _MOST:
         raise Foreign
     try:
-        header = msgspec.json.decode(text, type=Header)
+        header = from_json(text, Header)
     except ValueError:
         raise Foreign from None
     if (header.space, header.key) != (space, key):

@@ -22,6 +22,7 @@ from goctl.cache.shelved import LEASE
 from goctl.contracts import SealedBytes, Shelf
 from goctl.errors import LevelError
 from goctl.system.files import Lock
+from goctl.values import from_json
 
 #: Seconds after which a lease that nobody renewed is nobody's.
 LENGTH: Final = 30.0
@@ -145,6 +146,6 @@ class ShelfLeases:
 def _read(content: bytes) -> Terms:
     """What a lease says; one that cannot be read has ended."""
     try:
-        return msgspec.json.decode(content, type=Terms)
+        return from_json(content, Terms)
     except ValueError:
         return Terms("", 0.0)

@@ -17,7 +17,7 @@ import msgspec
 
 from goctl.cache.chain import READERS, Chain
 from goctl.cache.store import Blobs, Records, Writer, record_name
-from goctl.values import Digest
+from goctl.values import Digest, from_json
 
 #: The records that other checkouts and machines may use.
 SHARED: Final = frozenset({"compile", "image", "layer", "base", "archive", "listing", "fields", "identity"})
@@ -118,7 +118,7 @@ class SharedRecords:
         if answer is None:
             return None
         try:
-            result = msgspec.json.decode(answer[0], type=Result)
+            result = from_json(answer[0], Result)
         except ValueError:
             return None
         if result.kind != kind:

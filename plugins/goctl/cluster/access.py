@@ -18,6 +18,7 @@ from goctl.cluster.kind import Kind
 from goctl.errors import ClusterError, ExtensionError
 from goctl.events import Emit
 from goctl.system.files import storage_errors, write_atomic
+from goctl.values import from_json
 
 #: Seconds after which another program's lock on a kubeconfig was left behind.
 _STALE = 60.0
@@ -77,7 +78,7 @@ class Access:
 
     def _merged(self) -> set[str]:
         try:
-            return set(msgspec.json.decode((self.folder / "merged.json").read_bytes(), type=list[str]))
+            return set(from_json((self.folder / "merged.json").read_bytes(), list[str]))
         except (OSError, msgspec.MsgspecError):
             return set()
 

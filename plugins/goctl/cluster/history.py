@@ -17,6 +17,7 @@ from goctl.cluster.api import Api
 from goctl.cluster.manifests import Key
 from goctl.cluster.objects import dig, name_of
 from goctl.errors import ClusterError
+from goctl.values import from_json
 
 #: The labels of a record: whose it is, its number, and how it ended.
 HISTORY, NUMBER, STATE = "goctl/history", "goctl/number", "goctl/state"
@@ -117,7 +118,7 @@ def now() -> str:
 def _record(secret: dict[str, Any]) -> Record | None:
     try:
         content = gzip.decompress(base64.b64decode(str(dig(secret, "data", "release"))))
-        record = msgspec.json.decode(content, type=Record)
+        record = from_json(content, Record)
     except (ValueError, OSError, EOFError, msgspec.MsgspecError):
         return None
     return record if name_of(secret).endswith(f".v{record.number}") else None

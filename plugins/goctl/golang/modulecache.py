@@ -16,13 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from goctl.contracts import Carrier, Host
 from goctl.golang.arriving import escaped
 from goctl.golang.environment import child_environment
 from goctl.golang.installed import module_cache
 from goctl.system.files import move
+from goctl.values import from_json
 
 SPACE = "module"
 _BRINGERS = 16
@@ -110,7 +109,7 @@ def is_right(part: Part, path: Path) -> bool:
         content = path.read_bytes()
         if part.kind == "mod":
             return _sum({"go.mod": hashlib.sha256(content).hexdigest()}) == part.sum
-        return msgspec.json.decode(content, type=dict[str, object]).get("Version") == part.version
+        return from_json(content, dict[str, object]).get("Version") == part.version
     except (OSError, ValueError, zipfile.BadZipFile, RuntimeError, NotImplementedError):
         return False
 

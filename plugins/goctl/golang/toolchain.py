@@ -8,8 +8,6 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import msgspec
-
 from goctl.contracts import Host
 from goctl.errors import ConfigError, ToolchainError
 from goctl.golang.environment import effective, environment_of, settings_file
@@ -133,7 +131,7 @@ def _inspect(host: Host, found: Found, environment: Mapping[str, str]) -> Toolch
     answer = run((found.command, "env", "-json"), cwd=folder, env=environment)
     if answer.code != 0:
         raise _refusal(host, answer.errors, found, environment)
-    values = msgspec.json.decode(answer.stdout, type=dict[str, str])
+    values = from_json(answer.stdout, dict[str, str])
     flags = split_flags(values.get("GOFLAGS", ""))
     check_flags(flags)
     settings = {

@@ -20,7 +20,7 @@ from goctl.plan.facts import Base
 from goctl.plan.model import Asset, ImageStep, IndexStep, Program
 from goctl.plan.systems import SCRATCH, STATIC
 from goctl.system.files import inside
-from goctl.values import Descriptor, Platform
+from goctl.values import Descriptor, Platform, from_json
 
 BASE_NAME = "org.opencontainers.image.base.name"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
@@ -67,7 +67,7 @@ class Assembler:
 
     def _base_config(self, step: ImageStep, base: Base) -> dict[str, Any]:
         try:
-            document = msgspec.json.decode(self._host.blobs.read(base.config.digest), type=dict[str, Any])
+            document = from_json(self._host.blobs.read(base.config.digest), dict[str, Any])
             made_for = f"{document.get('os') or 'linux'}/{document.get('architecture') or step.platform.architecture}"
             found = Platform.parse(made_for)
         except ValueError as error:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from goctl.contracts import Host, Image
 from goctl.errors import ImageError
 from goctl.oci import manifests
@@ -53,7 +51,7 @@ def _image(host: Host, folder: Path, entry: Descriptor, compression: Compression
         return None
     copy_in(host, folder, found.config)
     layers = tuple(_layer(host, folder, layer, compression) for layer in found.layers)
-    config = msgspec.json.decode(host.blobs.read(found.config.digest), type=dict[str, Any])
+    config = from_json(host.blobs.read(found.config.digest), dict[str, Any])
     try:
         platform = Platform.parse("/".join(filter(None, (config["os"], config["architecture"], config.get("variant")))))
     except (KeyError, TypeError, ValueError) as error:

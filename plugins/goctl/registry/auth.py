@@ -19,6 +19,7 @@ from goctl.registry.refusals import refusal, unreachable
 from goctl.system.addresses import is_loopback, leads_inward
 from goctl.system.http import Http, Response, split
 from goctl.system.transport import TransportError
+from goctl.values import from_json
 
 _WORD: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _PARAMETER: Final = re.compile(rf'[\s,]*({_WORD})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_WORD}))')
@@ -167,7 +168,7 @@ class Authorizer:
         if response.status != 200:
             raise refusal("give a token", self._host, response, self.mask)
         try:
-            answer = msgspec.json.decode(response.content, type=_Answer)
+            answer = from_json(response.content, _Answer)
         except (msgspec.DecodeError, UnicodeDecodeError):
             answer = _Answer()
         token = answer.token or answer.access_token

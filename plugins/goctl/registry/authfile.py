@@ -21,7 +21,7 @@ import msgspec
 from goctl.errors import RegistryError, StorageError
 from goctl.registry.credentials import Credentials, Secret
 from goctl.system.files import write_atomic
-from goctl.values import DOCKER_HUB
+from goctl.values import DOCKER_HUB, from_json
 
 #: The key that Docker Hub's credentials are stored under.
 HUB_KEY: Final = "https://index.docker.io/v1/"
@@ -155,7 +155,7 @@ def _read(path: Path) -> str:
 
 def _parse(path: Path, text: str) -> _Content:
     try:
-        return msgspec.json.decode(text, type=_Content) if text.strip() else _Content()
+        return from_json(text, _Content) if text.strip() else _Content()
     except (msgspec.DecodeError, RecursionError):
         # The decoder's words could quote the file, and the file holds passwords.
         raise _damaged(path) from None

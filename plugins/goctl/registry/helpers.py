@@ -17,6 +17,7 @@ import msgspec
 from goctl.errors import GoctlError, Interrupted, RegistryError, ToolchainError
 from goctl.registry.credentials import Credentials, Secret
 from goctl.system.process import Completed, run
+from goctl.values import from_json
 
 #: Seconds a helper may take: some ask a person whether they may.
 TIMEOUT: Final = 30.0
@@ -116,6 +117,6 @@ class Helper:
 
     def _decode(self, completed: Completed, kind: type[T]) -> T:
         try:
-            return msgspec.json.decode(completed.stdout, type=kind)
+            return from_json(completed.stdout, kind)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise RegistryError(f"{self.program} did not answer with credentials") from None

@@ -12,7 +12,7 @@ import msgspec
 
 from goctl.contracts import Memo
 from goctl.errors import StorageError
-from goctl.values import Digest
+from goctl.values import Digest, from_json
 
 if TYPE_CHECKING:
     from goctl.registry.sessions import Session
@@ -38,7 +38,7 @@ class Journal:
 
         content = self._memo.get(_UPLOADS, self._key(repository, digest))
         try:
-            return msgspec.json.decode(content, type=Session) if content else None
+            return from_json(content, Session) if content else None
         except msgspec.DecodeError:
             return None
 
@@ -66,7 +66,7 @@ class Journal:
         content = self._memo.get(_HOSTS, self._host)
         if content:
             try:
-                known = msgspec.json.decode(content, type=type(abilities))
+                known = from_json(content, type(abilities))
             except msgspec.DecodeError:
                 return
             abilities.way, abilities.piece = known.way, max(2**20, known.piece)

@@ -14,7 +14,7 @@ import msgspec
 from goctl.errors import RegistryError
 from goctl.registry.client import ACCEPT, Client, pull, push
 from goctl.system.http import Response
-from goctl.values import Digest
+from goctl.values import Digest, from_json
 
 Answer = Literal["yes", "no", "unknown"]
 #: Statuses of a registry that does not know a verb, or not yet.
@@ -175,13 +175,13 @@ class _Prober:
         """Something that is there, by the first tag; None where nothing is, or nothing may be read."""
         try:
             answer = self._ask("GET", f"{self._path}/tags/list?n=1", (200,), pull(self._repository))
-            tags = msgspec.json.decode(answer.content, type=_Tags).tags
+            tags = from_json(answer.content, _Tags).tags
             reference = tags[0] if tags else ""
             for _ in range(2):  # an index, and an image of it
                 content = self._client.get_manifest(self._repository, reference) if reference else None
                 if content is None:
                     return None
-                manifest = msgspec.json.decode(content, type=_Manifest)
+                manifest = from_json(content, _Manifest)
                 if manifest.config is not None:
                     return _Sample(Digest.of(content), Digest(manifest.config.digest))
                 reference = manifest.manifests[0].digest if manifest.manifests else ""

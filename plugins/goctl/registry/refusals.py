@@ -12,6 +12,7 @@ from goctl.errors import RegistryError
 from goctl.system.http import Response
 from goctl.system.patience import TEMPORARY
 from goctl.system.transport import TransportError
+from goctl.values import from_json
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -54,7 +55,7 @@ def refusal(doing: str, host: str, response: Response, mask: Callable[[str], str
 def _said(content: bytes) -> tuple[str, str]:
     """Code and message of an error body (distribution-spec, "Error Codes")."""
     try:
-        errors = msgspec.json.decode(content, type=_Errors)
+        errors = from_json(content, _Errors)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return "", ""
     if not errors.errors:

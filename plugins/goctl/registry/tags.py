@@ -23,7 +23,7 @@ from goctl.registry.documents import Document, ImageConfig, decode, parse
 from goctl.registry.flights import Flights
 from goctl.registry.sources import Repository
 from goctl.system.http import origin
-from goctl.values import Digest
+from goctl.values import Digest, from_json
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -57,7 +57,7 @@ def list_tags(client: Client, repository: str) -> list[str]:
         doing = f"list the tags of {repository}"
         response = client.request(doing, "GET", path, scopes=pull(repository), expected=(200,))
         try:
-            page = msgspec.json.decode(response.content, type=_Page)
+            page = from_json(response.content, _Page)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise RegistryError(f"cannot {doing} at {client.host}: its answer is no list of tags") from None
         found.update(dict.fromkeys(page.tags or ()))

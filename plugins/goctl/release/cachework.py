@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from goctl.cache import tally
 from goctl.cache.chain import Chain
 from goctl.cache.policy import size
@@ -94,7 +92,7 @@ def why(crew: Crew, *, select: tuple[str, ...], dry: bool) -> None:
 def _program(step: CompileStep, content: bytes) -> dict[str, Digest]:
     """The digest of the program that a level tells of, by the step's id."""
     try:
-        return {step.id: from_json(msgspec.json.decode(content, type=Result).value, Binary).digest}
+        return {step.id: from_json(from_json(content, Result).value, Binary).digest}
     except ValueError:
         return {}
 
@@ -110,7 +108,7 @@ def _differing(chain: Chain, known: Known, step: CompileStep | ImageStep | Archi
 
 def _fields(content: bytes) -> dict[str, str] | None:
     try:
-        return from_json(msgspec.json.decode(content, type=Result).value, dict[str, str])
+        return from_json(from_json(content, Result).value, dict[str, str])
     except ValueError:
         return None
 
@@ -248,7 +246,7 @@ def _matching(
 def _result(chain: Chain, name: str) -> Result | None:
     answer = chain.fetch_bytes("result", name)
     try:
-        return msgspec.json.decode(answer[0], type=Result) if answer is not None else None
+        return from_json(answer[0], Result) if answer is not None else None
     except ValueError:
         return None
 

@@ -13,7 +13,7 @@ import msgspec
 from goctl.plan.model import CompileStep, ImageStep, Plan
 from goctl.plan.shard import Costs, Slot
 from goctl.system.files import write_atomic
-from goctl.values import Platform
+from goctl.values import Platform, from_json
 
 NAME = "costs.json"
 _FORMAT = 2
@@ -30,7 +30,7 @@ class _File(msgspec.Struct, frozen=True):
 def read(state: Path) -> Costs:
     """What was measured here, or on the machine that the file comes from; empty where there is none that can be read."""
     try:
-        file = msgspec.json.decode((state / NAME).read_bytes(), type=_File)
+        file = from_json((state / NAME).read_bytes(), _File)
     except (OSError, msgspec.MsgspecError):
         return Costs()
     return Costs(file.seconds, file.shared) if file.format <= _FORMAT else Costs()

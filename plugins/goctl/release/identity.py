@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from goctl.cache.shared import Result, result_key
 from goctl.oci.compress import compressors
 from goctl.oci.static import versions
@@ -46,7 +44,7 @@ def team(session: Session, chain: Chain) -> dict[str, str] | None:
     if answer is None:
         return None
     try:
-        return from_json(msgspec.json.decode(answer[0], type=Result).value, dict[str, str])
+        return from_json(from_json(answer[0], Result).value, dict[str, str])
     except ValueError:
         return None
 

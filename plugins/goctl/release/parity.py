@@ -20,6 +20,7 @@ from goctl.release.crew import Crew
 from goctl.release.gather import Chosen
 from goctl.release.run import choose, plan, prepare
 from goctl.release.walk import Hooks, Walk
+from goctl.values import from_json
 
 if TYPE_CHECKING:
     from goctl.release.session import Session
@@ -132,8 +133,8 @@ _SAYS_NOTHING = {"config.WorkingDir": "/", "config.ArgsEscaped": True}
 
 def _said(session: Session, image: MadeImage) -> dict[str, Any]:
     """What an image's config and manifest say, field by field, but for layers and how they came about."""
-    config = msgspec.json.decode(session.blobs.read(image.config.digest), type=dict[str, Any])
-    manifest = msgspec.json.decode(session.blobs.read(image.manifest.digest), type=dict[str, Any])
+    config = from_json(session.blobs.read(image.config.digest), dict[str, Any])
+    manifest = from_json(session.blobs.read(image.manifest.digest), dict[str, Any])
     found = {name: config.get(name) for name in ("os", "created")}
     found["platform"] = str(image.platform)
     for name, value in (config.get("config") or {}).items():

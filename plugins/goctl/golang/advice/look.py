@@ -24,6 +24,7 @@ from goctl.golang.toolchain import locate
 from goctl.plan.make import listing_key
 from goctl.plan.select import platforms_of
 from goctl.system.process import run
+from goctl.values import from_json
 
 #: Names that are compared with each other: more would take longer than they are worth.
 _MOST_NAMES = 50_000
@@ -88,7 +89,7 @@ def _values(found: Found | None, folder: Path, environment: Mapping[str, str]) -
         return {}
     try:
         answer = run((found.command, "env", "-json"), cwd=folder, env=environment, timeout=60)
-        return msgspec.json.decode(answer.stdout, type=dict[str, str]) if answer.code == 0 else {}
+        return from_json(answer.stdout, dict[str, str]) if answer.code == 0 else {}
     except Interrupted:
         raise
     except (GoctlError, msgspec.MsgspecError):
