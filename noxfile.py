@@ -121,10 +121,11 @@ def figures(session: nox.Session) -> None:
     """Figures beside ko and plain go build; takes an hour. `nox -s figures -- --only nothing,list` takes less.
 
     `nox -s figures -- monorepo` measures forty projects, `nox -s figures -- push` pushes beside crane and skopeo,
+    `nox -s figures -- cache` a new machine beside a warm level of the cache,
     `nox -s figures -- delivery --cluster NAME` delivers into a kind cluster beside `kind load`, `nox -s figures -- buildkit
     --builder NAME --registry HOST:PORT --go-image REF` bakes beside a Dockerfile written by hand.
     """
     _install(session, "-e", ".[go,test]")
-    others = (["monorepo"], ["push"], ["delivery"], ["buildkit"])
+    others = (["monorepo"], ["push"], ["delivery"], ["buildkit"], ["cache"])
     name, *arguments = session.posargs if session.posargs[:1] in others else ["release", *session.posargs]
     session.run("python", f"benchmarks/bench_{name}.py", *arguments)
