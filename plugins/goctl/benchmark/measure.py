@@ -67,7 +67,7 @@ class Watch:
 
 
 class Usage:
-    """What the one child of this process has used: seconds of CPU with all that it waited for, and its peak of memory."""
+    """What the youngest child of this process used: seconds of CPU, with all that it waited for, and its peak of memory."""
 
     def __init__(self) -> None:
         self._process: Any = None
@@ -77,9 +77,9 @@ class Usage:
         """(seconds of CPU, bytes); what was known last where the child is gone."""
         import psutil
 
-        with contextlib.suppress(psutil.Error, IndexError):
+        with contextlib.suppress(psutil.Error, ValueError):
             if self._process is None:
-                self._process = psutil.Process().children()[0]
+                self._process = max(psutil.Process().children(), key=lambda child: child.create_time())
             times = self._process.cpu_times()
             own = times.user + times.system
             waited_for = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
