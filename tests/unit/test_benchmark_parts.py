@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from goctl.benchmark import program
 from goctl.benchmark.__main__ import main
 from goctl.benchmark.machine import machine, remove
-from goctl.benchmark.measure import Mark, sample
+from goctl.benchmark.measure import Mark, Usage, sample
 from goctl.benchmark.peers import OURS, Contender, bake
 from goctl.benchmark.states import STATES
 from goctl.config import benchmark as settings
@@ -261,3 +263,20 @@ def test_folders_that_go_keeps_from_being_written_to_are_removed(tmp_path: Path)
         folder.chmod(0o555)
     remove(tmp_path / "modules")
     assert not (tmp_path / "modules").exists()
+
+
+def test_what_is_looked_at_is_the_youngest_child() -> None:
+    """Whoever measures may have started others before, which are none of a release's."""
+    burn = "import time\nwhile time.process_time() < 0.5: pass\nprint('burnt', flush=True)\ninput()"
+    words = [sys.executable, "-c"]
+    with (
+        subprocess.Popen([*words, "input()"], stdin=subprocess.PIPE) as other,
+        subprocess.Popen([*words, burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child,
+    ):
+        assert child.stdout is not None
+        assert child.stdout.readline().strip() == b"burnt"
+        seconds, memory = Usage().look()
+        other.kill()
+        child.kill()
+    assert seconds >= 0.5
+    assert memory > 0
