@@ -79,7 +79,7 @@ class Usage:
 
         with contextlib.suppress(psutil.Error, ValueError):
             if self._process is None:
-                self._process = max(psutil.Process().children(), key=lambda child: child.create_time())
+                self._process = max(psutil.Process().children(), key=lambda child: (child.create_time(), child.pid))
             times = self._process.cpu_times()
             own = times.user + times.system
             waited_for = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
