@@ -73,7 +73,7 @@ def test_the_new_version_is_tried_and_gets_all_requests_at_once(project: Project
     assert deployments(api, name) == 2
 
 
-@pytest.mark.parametrize("mode", ["", "unready"])
+@pytest.mark.parametrize("mode", ["", pytest.param("unready", marks=pytest.mark.long)])
 def test_a_version_that_does_not_do_gets_no_request(project: Project, api: Api, name: str, load: Load, mode: str) -> None:
     release(project, "good")
     before = len(load.answers)
@@ -85,7 +85,14 @@ def test_a_version_that_does_not_do_gets_no_request(project: Project, api: Api, 
     project.invoke("deploy.status")
 
 
-@pytest.mark.parametrize("step", ["roll out Deployment/api-", "try api-idle", "apply Service/api"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param("roll out Deployment/api-", marks=pytest.mark.long),
+        "try api-idle",
+        pytest.param("apply Service/api", marks=pytest.mark.long),
+    ],
+)
 def test_a_run_that_is_killed_loses_nothing_and_the_next_goes_on(
     project: Project, api: Api, name: str, load: Load, step: str
 ) -> None:

@@ -85,6 +85,7 @@ def test_requests_go_over_step_by_step_and_back_again(project: Project, api: Api
     project.invoke("deploy.status")
 
 
+@pytest.mark.long
 def test_a_version_that_does_not_get_ready_gets_no_request(project: Project, api: Api, name: str, load: Load) -> None:
     release(project, "good")
     assert "runs again" in release(project, "bad", "crash", code=15)
@@ -92,7 +93,7 @@ def test_a_version_that_does_not_get_ready_gets_no_request(project: Project, api
     assert replicas(api, name) == [3]
 
 
-@pytest.mark.parametrize("step", ["canary 25 %", "canary 50 %"])
+@pytest.mark.parametrize("step", [pytest.param("canary 25 %", marks=pytest.mark.long), "canary 50 %"])
 def test_a_run_that_is_killed_loses_nothing_and_the_next_goes_on(
     project: Project, api: Api, name: str, load: Load, step: str
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_run_that_is_killed_loses_nothing_and_the_next_goes_on(
     assert settled(load, f"after {step}")
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_is_undone_by_the_version_before(project: Project, api: Api, name: str, load: Load) -> None:
     release(project, "first")
     edit(project, "second")

@@ -198,7 +198,15 @@ def test_a_version_that_does_not_run_is_taken_back(project: Project, api: Api, n
     assert "2/2" in project.invoke("deploy.status")
 
 
-@pytest.mark.parametrize("after", [0.3, 0.8, 1.5, 3.0])
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param(0.3, marks=pytest.mark.long),
+        0.8,
+        pytest.param(1.5, marks=pytest.mark.long),
+        pytest.param(3.0, marks=pytest.mark.long),
+    ],
+)
 def test_a_run_that_is_killed_leaves_what_serves_and_the_next_goes_on(
     project: Project, api: Api, name: str, after: float
 ) -> None:

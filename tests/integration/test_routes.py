@@ -151,7 +151,7 @@ def test_routes_share_requests_out_and_end_as_they_were(project: Project, api: A
 
 
 @pytest.mark.usefixtures("definitions")
-@pytest.mark.parametrize("again", ["after", "before"])
+@pytest.mark.parametrize("again", [pytest.param("after", marks=pytest.mark.long), "before"])
 def test_a_run_that_is_killed_is_gone_on_with_or_undone(project: Project, api: Api, name: str, again: str) -> None:
     release(project, "before")
     edit(project, "after")

@@ -82,7 +82,7 @@ def start(project: Project, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-@pytest.mark.parametrize("apart", [0.0, 3.0])
+@pytest.mark.parametrize("apart", [0.0, pytest.param(3.0, marks=pytest.mark.long)])
 def test_they_take_turns_and_leave_one_version(
     projects: list[Project], api: Api, name: str, tmp_path: Path, apart: float
 ) -> None:
