@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -91,6 +93,17 @@ def on_service(api: Api, namespace: str) -> Load:
     host = next(one["address"] for one in each(node, "status", "addresses") if one["type"] == "InternalIP")
     (service,) = api.objects("v1", "Service", namespace)
     return Load(host, service["spec"]["ports"][0]["nodePort"])
+
+
+@contextlib.contextmanager
+def lossless(api: Api, namespace: str) -> Iterator[Load]:
+    """A load for as long as this lasts, of which nothing is lost."""
+    made = on_service(api, namespace)
+    made.start()
+    yield made
+    made.stop()
+    assert made.lost == []
+    assert len(made.answers) > 50
 
 
 def killed_at(project: Project, title: str) -> None:

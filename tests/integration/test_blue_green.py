@@ -12,7 +12,7 @@ import pytest
 from goctl.cluster.api import Api
 from tests.go.conftest import write
 from tests.go.project import TASKS, Project
-from tests.integration.load import MANIFESTS, Load, killed_at, on_service
+from tests.integration.load import MANIFESTS, Load, killed_at, lossless
 from tests.integration.test_deploy import MAIN, TOML, api, context, edit, name, release, served
 
 __all__ = ["api", "context", "name"]
@@ -46,12 +46,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, registry_address: str, con
 
 @pytest.fixture
 def load(project: Project, api: Api, name: str) -> Iterator[Load]:
-    made = on_service(api, f"goctl-{name}")
-    made.start()
-    yield made
-    made.stop()
-    assert made.lost == []
-    assert len(made.answers) > 50
+    with lossless(api, f"goctl-{name}") as made:
+        yield made
 
 
 def deployments(api: Api, name: str) -> int:

@@ -92,13 +92,14 @@ class BuildKitEngine:
         if compiles:
             from goctl.release.buildkit_programs import programs
 
-            yield from programs(self._session, compiles, self._bake)
+            with self._folder("programs-") as folder:
+                yield from programs(self._session, compiles, folder, self._bake)
         images = [step for step in steps if isinstance(step, ImageStep)]
         if images:
             whole = [step for step in images if self._is_whole(step)]
             if whole:
                 yield from self._baked(whole, self._files(whole))
-            parted = [step for step in images if step not in whole]
+            parted = [step for step in images if not self._is_whole(step)]
             if parted:
                 yield from self._assembled(parted, inputs)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -31,23 +30,24 @@ from goctl.values import Platform
 Bake = Callable[[BakeFile, Mapping[str, Output], tuple[Platform, ...]], Results]
 
 
-def programs(session: Session, steps: Sequence[CompileStep], bake: Bake) -> Iterator[tuple[str, Binary | GoctlError]]:
-    """The program of each step, below dist/, or what it failed with. Raises ConfigError for what BuildKit cannot compile."""
+def programs(
+    session: Session, steps: Sequence[CompileStep], folder: Path, bake: Bake
+) -> Iterator[tuple[str, Binary | GoctlError]]:
+    """The program of each step, below dist/, or what it failed with; BuildKit writes to `folder`. Raises
+    ConfigError for what it cannot compile.
+    """
     by_target: dict[str, list[CompileStep]] = {}
     for step in steps:
         by_target.setdefault(step.targets[0].rpartition(":")[2], []).append(step)
     names = target_names(by_target)
     tables = {names[name]: _table(session, name, own) for name, own in by_target.items()}
     document: BakeFile = {"target": tables}
-    with storage_errors(str(session.scratch)):
-        session.scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="programs-", dir=session.scratch) as folder:
-        outputs: dict[str, Output] = {name: Files(Path(folder, name)) for name in tables}
-        results = bake(document, outputs, ())
-        for target, own in by_target.items():
-            failed = results.failed.get(names[target])
-            for step in own:
-                yield step.id, failed or _taken(session, Path(folder, names[target]), step)
+    outputs: dict[str, Output] = {name: Files(folder / name) for name in tables}
+    results = bake(document, outputs, ())
+    for target, own in by_target.items():
+        failed = results.failed.get(names[target])
+        for step in own:
+            yield step.id, failed or _taken(session, folder / names[target], step)
 
 
 def _table(session: Session, name: str, steps: Sequence[CompileStep]) -> dict[str, Value]:
