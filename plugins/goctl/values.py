@@ -244,7 +244,8 @@ def _encode(value: Any) -> Any:
 
 
 def _decode(kind: type, value: Any) -> Any:
-    return kind(value)
+    # `object` is a type that msgspec does not know: whatever stands there.
+    return value if kind is object else kind(value)
 
 
 _USERINFO = re.compile(r"(?<=://)[^/@\s,]+@")

@@ -116,6 +116,10 @@ def test_json_keeps_values_and_refuses_bad_ones() -> None:
         from_json(b'{"mediaType": "x", "digest": "sha256:1", "size": 0}', Descriptor)
 
 
+def test_json_of_any_form_is_left_as_it_is() -> None:
+    assert from_json(b'{"a": "b", "c": [1, null]}', dict[str, object]) == {"a": "b", "c": [1, None]}
+
+
 _TYPES_OF_THREADS = """
 import sys, threading, typing
 import msgspec
