@@ -13,7 +13,7 @@ import pytest
 
 from goctl.cacheprog import records
 from goctl.cacheprog.folder import ENTRY_SIZE, Entry, Folder, parse
-from goctl.cacheprog.records import INLINE, Asked, Known, Record, decode, known, merged
+from goctl.cacheprog.records import INLINE, Asked, Known, Packed, Record, decode, known, merged
 from tests.cacheprog.gocommand import id_of
 
 ACTION = id_of("action")
@@ -124,7 +124,11 @@ def test_records_carry_small_outputs() -> None:
     assert decode(ACTION, Record(small, b"12345").encoded(ACTION)) == Record(small, b"12345")
     assert decode(ACTION, Record(small, b"1234").encoded(ACTION)) is None
     large = Entry(id_of("x"), INLINE + 1, 1)
-    assert decode(ACTION, Record(large).encoded(ACTION)) == Record(large)
+    packed = Record(large, packed=Packed("ab" * 32, 7, 1000))
+    assert decode(ACTION, packed.encoded(ACTION)) == packed
+    assert decode(ACTION, packed.encoded(ACTION)[:-1]) is None
+    # Nobody could find its output.
+    assert decode(ACTION, Record(large).encoded(ACTION)) is None
     assert decode(ACTION, Record(large, b"x").encoded(ACTION)) is None
     assert decode(id_of("other"), Record(large).encoded(ACTION)) is None
 

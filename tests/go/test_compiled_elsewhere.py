@@ -19,6 +19,7 @@ from goctl.cache.shelved import ShelvedLevel
 from goctl.cache.store import Records
 from goctl.cacheprog.actions import CompileActions, Serving
 from goctl.cacheprog.folder import Folder
+from goctl.cacheprog.shares import Parts
 from goctl.events import Event
 from goctl.golang.compile import Compiler
 from goctl.golang.environment import cache_folder
@@ -173,10 +174,12 @@ def test_a_server_that_dies_costs_no_build(machines: tuple[Machine, Machine], mo
     right, _ = on(two, monkeypatch).build()
     on(one, monkeypatch)
     put, made = Serving.made, threading.Event()
+    puts: list[bytes] = []
 
     def dies(self: Serving, action: bytes, entry: object) -> None:
         put(self, action, entry)  # type: ignore[arg-type]
-        if len(self.new) == 20:
+        puts.append(action)
+        if len(puts) == 20:
             made.set()
             raise OSError("killed")
 
@@ -194,13 +197,13 @@ def test_a_program_that_is_none_costs_no_build(tmp_path: Path, monkeypatch: pyte
     write(tmp_path, {"go.mod": FILES["go.mod"], "cmd/app/main.go": "package main\n\nfunc main() {}\n"})
 
     class Broken:
-        def begin(self, folder: Path, name: str, inputs: str) -> Broken:
+        def begin(self, folder: Path, kind: str, programs: Mapping[str, str]) -> Broken:
             return self
 
         environment: ClassVar[Mapping[str, str]] = {"GOCACHEPROG": f"{sys.executable} -c pass"}
         ended: ClassVar[list[bool]] = []
 
-        def end(self, *, well: bool) -> None:
+        def end(self, *, well: bool, parts: Parts | None = None) -> None:
             self.ended.append(well)
 
     host = GoHost(tmp_path)
@@ -227,11 +230,11 @@ def test_a_persons_own_settings_come_first(
     asked = []
 
     class Cache:
-        def begin(self, folder: Path, name: str, inputs: str) -> None:
-            asked.append((folder, name, inputs))
+        def begin(self, folder: Path, kind: str, programs: Mapping[str, str]) -> None:
+            asked.append((folder, kind, programs))
 
     environment = {**os.environ, "GOCACHE": str(tmp_path), **env}
-    elsewhere.built(host, Cache(), [step()], environment, lambda _: None)  # type: ignore[arg-type, return-value]
+    elsewhere.built(host, Cache(), [step()], environment, tmp_path, lambda *_: None)  # type: ignore[arg-type, return-value]
     assert bool(asked) == served
 
 
@@ -241,8 +244,8 @@ def test_the_kind_of_a_build_is_the_same_on_any_machine(tmp_path: Path) -> None:
     asked = []
 
     class Cache:
-        def begin(self, folder: Path, name: str, inputs: str) -> None:
-            asked.append((name, inputs))
+        def begin(self, folder: Path, kind: str, programs: Mapping[str, str]) -> None:
+            asked.append((kind, programs))
 
     linked = CompileStep(
         **{**{name: getattr(step(), name) for name in CompileStep.__struct_fields__}, "flags": ("-ldflags=-X v=2",)}
@@ -250,7 +253,7 @@ def test_the_kind_of_a_build_is_the_same_on_any_machine(tmp_path: Path) -> None:
     for folder, each in (("a", step()), ("b", step()), ("b", linked), ("b", step(1))):
         write(tmp_path / folder, FILES)
         environment = {**os.environ, "GOCACHE": str(tmp_path / folder)}
-        elsewhere.built(GoHost(tmp_path / folder), Cache(), [each], environment, lambda _: None)  # type: ignore[arg-type, return-value]
+        elsewhere.built(GoHost(tmp_path / folder), Cache(), [each], environment, tmp_path, lambda *_: None)  # type: ignore[arg-type, return-value]
     assert asked[0] == asked[1] == asked[2]
     assert asked[3][0] == asked[0][0]
     assert asked[3][1] != asked[0][1]

@@ -6,24 +6,25 @@ Nothing goes to a level while a build is at work: it needs the cores, and may fa
 
 from __future__ import annotations
 
-import contextlib
 import functools
+import hashlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from goctl.cacheprog import records
-from goctl.cacheprog.errands import LATER, URGENT, Errand, Errands
+from goctl.cacheprog.errands import LATER, Errand, Errands
 from goctl.cacheprog.fetching import PATIENCE, Fetcher
 from goctl.cacheprog.folder import Entry, Folder
-from goctl.cacheprog.records import Record
+from goctl.cacheprog.records import Known, Record
 from goctl.cacheprog.remote import Remote
 from goctl.cacheprog.server import Server
+from goctl.cacheprog.shares import Parts, shares
 from goctl.contracts import ActionLevel, Memo
 from goctl.events import Emit, Notice
 from goctl.system.files import storage_errors
@@ -33,6 +34,10 @@ _FETCHERS: Final = 8
 _SENDERS: Final = 4
 #: Seconds that a release waits at its end until what it made has reached the level.
 LINGER: Final = 15.0
+#: Bytes of outputs, not compressed, that travel together.
+_PARCEL: Final = 16 << 20
+#: Runs after which the list of a kind forgets what no program of it asked for.
+_RUNS_OF_ALL: Final = 64
 _KIND: Final = "go-actions"
 
 
@@ -47,7 +52,7 @@ class Place:
 
     def unsent(self, action: bytes, entry: Entry) -> bool:
         """Whether it is not there and nobody has begun to send it; who asks has. Links, for one, are noted each time."""
-        if action in self._sent or self.fetcher.is_held(action, entry):
+        if action in self._sent or self.fetcher.held(action, entry) is not None:
             return False
         self._sent.add(action)
         return True
@@ -56,14 +61,15 @@ class Place:
 class Serving:
     """One go build that is served. Implements contracts.Served and the server's Build."""
 
-    def __init__(self, place: Place, name: str, inputs: str) -> None:
+    def __init__(self, place: Place, kind: str, programs: Mapping[str, str]) -> None:
         self.place = place
         self.folder = place.folder
-        self.name = name
-        self.inputs = inputs
+        self.kind = kind
+        self.programs = programs
+        self.lists = {program: _digest(kind, program) for program in programs}
+        self.parts: Parts = {}
         self.environment: Mapping[str, str] = {}
         self.asked: dict[bytes, Entry] = {}
-        self.new: dict[bytes, Entry] = {}
         self.is_well = False
 
     @property
@@ -71,16 +77,41 @@ class Serving:
         return self.place.fetcher.is_waiting_worth
 
     def ask(self, action: bytes) -> bool:
-        return self.place.fetcher.ask(self.name, action)
+        return self.place.fetcher.ask(self.lists.values(), action)
 
     def found(self, action: bytes, entry: Entry) -> None:
         self.asked[action] = entry
 
     def made(self, action: bytes, entry: Entry) -> None:
-        self.asked[action] = self.new[action] = entry
+        self.asked[action] = entry
 
-    def end(self, *, well: bool) -> None:
+    def end(self, *, well: bool, parts: Parts | None = None) -> None:
         self.is_well = well
+        self.parts = parts or {}
+
+    def shares(self) -> dict[str, list[bytes]]:
+        """Of the actions that were asked for, those of each program; all are each one's where go did not tell."""
+        return {**{program: list(self.asked) for program in self.programs}, **shares(self.asked, self.parts)}
+
+    def parcels(self) -> Iterator[list[tuple[bytes, Entry]]]:
+        """What the level lacks, in parcels of which each is best fetched as a whole: of packages that the same programs are
+        made of."""
+        owners: dict[bytes, tuple[str, ...]] = {}
+        for program, actions in self.shares().items():
+            for action in actions:
+                owners[action] = (*owners.get(action, ()), program)
+        parcel: list[tuple[bytes, Entry]] = []
+        size = 0
+        for action in sorted(owners, key=owners.__getitem__):
+            entry = self.asked[action]
+            if self.place.unsent(action, entry):
+                parcel.append((action, entry))
+                size += entry.size
+            if size >= _PARCEL:
+                yield parcel
+                parcel, size = [], 0
+        if parcel:
+            yield parcel
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -116,30 +147,27 @@ class CompileActions:
         self._server: Server | None = None
         self._fetching = Errands(_FETCHERS, "go-cache-fetch")
         self._sending = Errands(_SENDERS, "go-cache-send")
-        self._learning: list[Errand] = []
         self._scratch: Path | None = None
         self._places: dict[Path, Place] = {}
         self._builds: list[Serving] = []
         self._number = 0
         self._failure = ""
+        self._unsent = 0
         self._sent = 0
         self._bytes = 0
 
-    def begin(self, folder: Path, name: str, inputs: str) -> Serving | None:
-        """Serves a go build that keeps what it compiles in `folder`; None where go's own cache has all that it will ask for.
-
-        `name` is equal for builds that ask for much the same, on any machine; `inputs` covers all that a build is made from.
-        """
-        known = records.known(self._memo.get(_KIND, name))
+    def begin(self, folder: Path, kind: str, programs: Mapping[str, str]) -> Serving | None:
+        """contracts.CompileCache."""
+        known = records.known(self._memo.get(_KIND, kind))
         own = Folder(folder)
         last = known.last()
-        if inputs in known.inputs and last and all(own.has(action) for action in last):
+        if _inputs(programs) in known.inputs and last and all(own.has(action) for action in last):
             return None
         with self._lock:
             place = self._places.get(folder) or self._place(own)
-            place.fetcher.expect(name, known)
+            serving = Serving(place, kind, programs)
+            place.fetcher.expect(serving.lists.values(), kind)
             self._number += 1
-            serving = Serving(place, name, inputs)
             command = self._started().command(self._number, serving)
             if command is None:
                 self._warn("a path of this machine cannot be written into GOCACHEPROG")
@@ -167,43 +195,54 @@ class CompileActions:
         """Every build that ended well may be believed: begins to send what is new."""
         with self._lock:
             builds, self._builds = [build for build in self._builds if build.is_well], []
-            kinds = dict.fromkeys((build.place, build.name) for build in builds)
-            for place, name in kinds:
-                own = [build for build in builds if build.place is place and build.name == name]
-                self._learning.append(self._sending.put(functools.partial(self._learn, place, name, own), URGENT))
-            for build in builds:
-                for action, entry in build.new.items():
-                    if build.place.unsent(action, entry):
-                        self._sending.put(functools.partial(self._send, build.place, action, entry), LATER)
+        kinds: dict[tuple[Place, str], list[Serving]] = {}
+        for build in builds:
+            kinds.setdefault((build.place, build.kind), []).append(build)
+        for (place, kind), own in kinds.items():
+            parcels = [parcel for build in own for parcel in build.parcels()]
+            self._unsent += sum(map(len, parcels))
+            sent = [self._sending.put(functools.partial(self._send, place, parcel), LATER) for parcel in parcels]
+            self._sending.put(functools.partial(self._learn, place, kind, own, sent), LATER)
 
     def drop(self) -> None:
         """What was built is nobody's result: nothing of it is sent, or remembered."""
         with self._lock:
             self._builds = []
 
-    def _send(self, place: Place, action: bytes, entry: Entry) -> bool:
-        return self._tried(lambda: self._count(place.remote.send(action, entry)))
+    def _send(self, place: Place, parcel: Sequence[tuple[bytes, Entry]]) -> bool:
+        def send() -> None:
+            records, size = place.remote.send(parcel)
+            place.fetcher.hold(records)
+            with self._lock:
+                self._unsent -= len(parcel)
+                self._sent += len(records)
+                self._bytes += size
 
-    def _count(self, size: int) -> None:
-        with self._lock:
-            self._sent += size > 0
-            self._bytes += size
+        return self._tried(send)
 
-    def _learn(self, place: Place, name: str, builds: list[Serving]) -> bool:
-        """Notes what builds of one kind asked for, here and at the level."""
-        found: dict[bytes, Record] = {}
+    def _learn(self, place: Place, kind: str, builds: Sequence[Serving], sent: Sequence[Errand]) -> bool:
+        """Notes what builds of one kind asked for, once the level has it: there by programs and as a whole, and here, so
+        that the next build is not served if it asks for the same."""
+        if not all(errand.done.result() for errand in sent):
+            return False
+        together: dict[bytes, Record] = {}
         for build in builds:
-            for action, entry in list(build.asked.items()):
-                record = None if action in found else place.remote.record(entry)
-                if record is not None:
-                    found[action] = record
-        inputs = tuple(dict.fromkeys(build.inputs for build in builds))
-        before = records.known(self._memo.get(_KIND, name))
-        self._memo.put(_KIND, name, before.after(inputs, found).encoded())
-        farther = place.fetcher.known(name).after(inputs, found)
-        # Behind all that it names.
-        self._sending.put(lambda: self._tried(lambda: place.remote.keep(name, farther)), LATER)
-        return True
+            held = {action: record for action, entry in build.asked.items() if (record := place.fetcher.held(action, entry))}
+            for program, actions in build.shares().items():
+                own = {action: held[action] for action in actions if action in held}
+                if not self._tried(functools.partial(self._keep, place, build.lists.get(program, ""), own)):
+                    return False
+            together |= held
+        inputs = tuple(dict.fromkeys(_inputs(build.programs) for build in builds))
+        self._memo.put(_KIND, kind, Known(inputs).after(inputs, together).encoded())
+        # Programs that were never built find what they share with others in it; those pass no judgement on its age.
+        return not sent or self._tried(functools.partial(self._keep, place, kind, together, _RUNS_OF_ALL))
+
+    @staticmethod
+    def _keep(place: Place, name: str, found: Mapping[bytes, Record], runs: int = records.RUNS) -> None:
+        known = place.fetcher.known(name)
+        if found.keys() != set(known.last()):
+            place.remote.keep(name, known.after((), found, runs))
 
     def _tried(self, work: Callable[[], None]) -> bool:
         if self._failure:
@@ -230,14 +269,19 @@ class CompileActions:
         if server is not None:
             server.close()
         self._fetching.drain(0)
-        for learned in self._learning:
-            # What is remembered here takes no level, and a moment.
-            with contextlib.suppress(Exception):
-                learned.done.result(0 if abandon else 2)
-        abandoned = self._sending.drain(0 if self._failure or abandon else self._linger, self._ended)
-        if abandoned and not self._failure and not abandon and not self._ended():
-            self._emit(Notice(f"{abandoned} of go's actions did not reach the cache level {self.level.name} in time"))
+        self._sending.drain(0 if self._failure or abandon else self._linger, self._ended)
+        if self._unsent and not self._failure and not abandon and not self._ended():
+            self._emit(Notice(f"{self._unsent} of go's actions did not reach the cache level {self.level.name} in time"))
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
         brought = sum(place.fetcher.brought for place in self._places.values())
         return Counts(brought, self._sent, self._bytes)
+
+
+def _inputs(programs: Mapping[str, str]) -> str:
+    """What covers all that programs are made from."""
+    return _digest(*(f"{program} {programs[program]}" for program in sorted(programs)))
+
+
+def _digest(*words: str) -> str:
+    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()[:40]

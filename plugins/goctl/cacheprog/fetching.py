@@ -5,8 +5,9 @@ A build waits for an answer as long as its patience lasts, and then compiles. Wh
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as Late
 from typing import Final
@@ -37,7 +38,7 @@ class Fetcher:
         self._lists: dict[str, Errand] = {}
         self._known: dict[str, Known] = {}
         self._fetches: dict[bytes, Errand] = {}
-        self._held: dict[bytes, bytes] = {}
+        self._held: dict[bytes, Record] = {}
         self._over = False
         self.brought = 0
 
@@ -46,48 +47,72 @@ class Fetcher:
         """Whether it still makes sense to ask for what is not here."""
         return not self._over and self._patience.left() > 0
 
-    def expect(self, name: str, nearer: Known) -> None:
-        """Begins to fetch what builds of this kind ask for, by the list that is here and by the level's."""
+    def expect(self, names: Iterable[str], kind: str) -> None:
+        """Begins to fetch what the level's lists of these names hold. Where it lacks one, its list of that kind tells what
+        else it has."""
         with self._lock:
-            if name in self._lists:
-                return
-            self._lists[name] = self._errands.put(lambda: self._expect(name, nearer), URGENT)
+            for name in names:
+                if name not in self._lists:
+                    self._lists[name] = self._errands.put(functools.partial(self._expect, name, kind), URGENT)
 
-    def _expect(self, name: str, nearer: Known) -> bool:
-        try:
-            farther = self._remote.known(name)
-        except Exception as error:  # noqa: BLE001 - a level is no reason for a build to fail
-            self._give_up(str(error))
-            farther = Known()
-        with self._lock:
-            self._known[name] = farther
-            self._held |= {action: record.entry.output for action, record in records.merged(farther).items()}
-        for action, record in records.merged(nearer, farther).items():
+    def _expect(self, name: str, kind: str) -> bool:
+        found = self._read(name)
+        if not found:
+            self._read(kind)
+        packs: dict[str, list[tuple[bytes, Record]]] = {}
+        for action, record in found.items():
+            if not self._folder.has(action):
+                packs.setdefault(record.packed.pack if record.packed is not None else "", []).append((action, record))
+        for pack, wanted in packs.items():
             with self._lock:
-                if action not in self._fetches and not self._folder.has(action):
-                    self._fetches[action] = self._errands.put(self._bringing(action, record), SOON)
+                own = [(action, record) for action, record in wanted if action not in self._fetches]
+                if own:
+                    errand = self._errands.put(self._bringing(pack, own), SOON)
+                    self._fetches |= dict.fromkeys((action for action, _ in own), errand)
         return True
 
-    def is_held(self, action: bytes, entry: Entry) -> bool:
-        """Whether the level is known to have the very same."""
+    def _read(self, name: str) -> dict[bytes, Record]:
+        """What the list of a name holds; nothing of a level that fails."""
         with self._lock:
-            return self._held.get(action) == entry.output
+            there = self._known.get(name)
+        if there is None:
+            try:
+                there = self._remote.known(name)
+            except Exception as error:  # noqa: BLE001 - a level is no reason for a build to fail
+                self._give_up(str(error))
+                there = Known()
+        found = records.merged(there)
+        with self._lock:
+            self._known[name] = there
+            self._held = found | self._held
+        return found
+
+    def held(self, action: bytes, entry: Entry) -> Record | None:
+        """The record of what the level is known to have, if it is the very same."""
+        with self._lock:
+            record = self._held.get(action)
+        return record if record is not None and record.entry[:2] == entry[:2] else None
+
+    def hold(self, sent: Mapping[bytes, Record]) -> None:
+        """Notes what the level has from now on."""
+        with self._lock:
+            self._held |= sent
 
     def known(self, name: str) -> Known:
-        """The level's list, as far as it came."""
+        """The level's list of a name."""
+        self._read(name)
         with self._lock:
-            return self._known.get(name, Known())
+            return self._known[name]
 
-    def ask(self, name: str, action: bytes) -> bool:
-        """Waits for an action; whether it came into the folder."""
+    def ask(self, names: Iterable[str], action: bytes) -> bool:
+        """Waits for an action, behind the lists of these names that may tell of it; whether it may be in the folder."""
         with self._patience as patience:
-            listed = self._lists.get(name)
-            if listed is not None and not self._wait(listed):
+            if not all(self._wait(listed) for name in names if (listed := self._lists.get(name)) is not None):
                 return False
             with self._lock:
                 errand = self._fetches.get(action)
                 if errand is None:
-                    errand = self._fetches[action] = self._errands.put(self._bringing(action, None), URGENT)
+                    errand = self._fetches[action] = self._errands.put(functools.partial(self._find, action), URGENT)
                 elif not errand.done.done():
                     self._errands.hurry(errand, URGENT)
             if self._wait(errand):
@@ -106,19 +131,34 @@ class Fetcher:
             pass
         return False
 
-    def _bringing(self, action: bytes, record: Record | None) -> Callable[[], bool]:
+    def _find(self, action: bytes) -> bool:
+        """Brings an action that no list told of, or only that of its kind."""
+        with self._lock:
+            record = self._held.get(action)
+        try:
+            record = record or (None if self._over else self._remote.record(action))
+        except Exception as error:  # noqa: BLE001 - as above
+            self._give_up(str(error))
+        if record is None:
+            return False
+        return self._bringing(record.packed.pack if record.packed is not None else "", [(action, record)])()
+
+    def _bringing(self, pack: str, wanted: Sequence[tuple[bytes, Record]]) -> Callable[[], bool]:
         def bring() -> bool:
             if self._over:
                 return False
             try:
-                there = self._remote.fetch(action) if record is None else self._remote.bring(action, record)
+                brought = self._remote.bring(pack, wanted)
             except Exception as error:  # noqa: BLE001 - as above
                 self._give_up(str(error))
                 return False
-            if there:
-                with self._lock:
-                    self.brought += 1
-            return there
+            with self._lock:
+                self.brought += brought
+                if brought < len(wanted):
+                    # Promised, and not there: it is sent again.
+                    for action, _ in wanted:
+                        self._held.pop(action, None)
+            return brought > 0
 
         return bring
 

@@ -3,7 +3,7 @@
     xx/HEX-a    an action: `v1 ACTION OUTPUT SIZE TIME`, numbers in 20 places
     xx/HEX-d    an output, by its sha256; a folder with one file where it is a program that go itself keeps
 
-Because both sides keep the same files, a machine is as warm with the server as without it. Files come into being by
+Because both sides keep the same files, a machine is as warm with the server as without it. Outputs come into being by
 rename, as whole ones; like go itself, nothing is synced to the disk: what a power loss damages has another hash.
 """
 
@@ -90,10 +90,14 @@ class Folder:
 
     def note(self, action: bytes, entry: Entry) -> None:
         """Writes down what an action brought forth."""
-        name = self._name(action, "a")
-        with _New(name) as new:
-            new.write(entry.line(action))
-            new.put(name)
+        name, line = self._name(action, "a"), entry.line(action)
+        # In place, as go does: all lines have one size, and one that is not whole is nobody's.
+        handle = _opened(name, os.O_WRONLY | os.O_CREAT)
+        try:
+            os.write(handle, line)
+            os.ftruncate(handle, len(line))
+        finally:
+            os.close(handle)
 
     def writer(self, output: bytes, size: int) -> Writer:
         """A new output of that id and size, which is checked when it is whole."""
@@ -110,18 +114,23 @@ def _use(name: str, status: os.stat_result) -> None:
             os.utime(name)
 
 
+def _opened(name: str, flags: int) -> int:
+    """A handle of a file in a GOCACHE, whose folder is made where it lacks."""
+    flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    # Not mkstemp's mode: others may read and write a GOCACHE that go made for them to.
+    try:
+        return os.open(name, flags, 0o666)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(name), exist_ok=True)
+        return os.open(name, flags, 0o666)
+
+
 class _New:
     """A file in the making beside the one that it will be. Its name ends as go's own do: go removes what is left of it."""
 
     def __init__(self, name: str) -> None:
         self.name = f"{name[:-2]}.{secrets.token_hex(6)}-d"
-        # Not mkstemp's: others may read and write a GOCACHE that go made for them to.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-        try:
-            self._handle = os.open(self.name, flags, 0o666)
-        except FileNotFoundError:
-            os.makedirs(os.path.dirname(name), exist_ok=True)
-            self._handle = os.open(self.name, flags, 0o666)
+        self._handle = _opened(self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)

@@ -1,11 +1,12 @@
 """What remote levels hold of an action, and the list of what a build asked for.
 
-A record is the action's line as go's own cache has it, and behind it the output itself where that is small: one request
-then brings both. The list of the last build lets the next one, on any machine, fetch in one go what it will ask for.
+A record is the action's line as go's own cache has it, and behind it the output itself where that is small, or where it lies
+in a pack of many. The list of the last build lets the next one, on any machine, fetch in one go what it will ask for.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -15,29 +16,46 @@ from goctl.cacheprog.folder import ENTRY_SIZE, Entry, parse
 
 #: Outputs up to this many bytes travel with their action: lists of files, flags that were tried, empty logs.
 INLINE: Final = 2048
-#: How many runs an action is remembered for that none of them asked for: a branch, or one target of several.
-_FORGOTTEN_AFTER: Final = 4
+#: How many runs an action is remembered for that none of them asked for: a branch, for one.
+RUNS: Final = 4
 #: The most actions that a list holds, and the most bytes it may have.
 LONGEST: Final = 100_000
 LARGEST: Final = 64 << 20
 
 
+_PLACE: Final = re.compile(rb"([0-9a-f]{64}) (\d{1,15}) (\d{1,15})\n")
+
+
+class Packed(NamedTuple):
+    """Where a compressed output lies: the sha256 of the pack, where it begins there, and its bytes."""
+
+    pack: str
+    start: int
+    size: int
+
+
 class Record(NamedTuple):
-    """An action's entry; `content` is its output where that is small."""
+    """An action's entry, with its output where that is small, or else where that lies."""
 
     entry: Entry
     content: bytes | None = None
+    packed: Packed | None = None
 
     def encoded(self, action: bytes) -> bytes:
-        return self.entry.line(action) + (self.content or b"")
+        place = self.packed
+        beside = (self.content or b"") if place is None else f"{place.pack} {place.start} {place.size}\n".encode()
+        return self.entry.line(action) + beside
 
 
 def decode(action: bytes, data: bytes) -> Record | None:
     """A record; None where it is damaged or another action's. The content of a small output is not verified yet."""
-    entry = parse(action, data[:ENTRY_SIZE])
-    if entry is None or len(data) != ENTRY_SIZE + (entry.size if entry.size <= INLINE else 0):
+    entry, beside = parse(action, data[:ENTRY_SIZE]), data[ENTRY_SIZE:]
+    if entry is None:
         return None
-    return Record(entry, data[ENTRY_SIZE:] if entry.size <= INLINE else None)
+    if entry.size <= INLINE:
+        return Record(entry, beside) if len(beside) == entry.size else None
+    match = _PLACE.fullmatch(beside)
+    return None if match is None else Record(entry, packed=Packed(match[1].decode(), int(match[2]), int(match[3])))
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True):
@@ -61,12 +79,12 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
         """The actions that the last builds asked for, and found or made."""
         return [asked.action for asked in self.asked if asked.age == 0]
 
-    def after(self, inputs: tuple[str, ...], records: Mapping[bytes, Record]) -> Known:
-        """What is known after one more run."""
+    def after(self, inputs: tuple[str, ...], records: Mapping[bytes, Record], runs: int = RUNS) -> Known:
+        """What is known after one more run; what none of `runs` asked for is forgotten."""
         older = (
             msgspec.structs.replace(asked, age=asked.age + 1)
             for asked in self.asked
-            if asked.action not in records and asked.age < _FORGOTTEN_AFTER
+            if asked.action not in records and asked.age < runs
         )
         new = (Asked(action, record.encoded(action)) for action, record in records.items())
         return Known(inputs, (*new, *older)[:LONGEST])

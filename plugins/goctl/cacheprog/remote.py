@@ -1,25 +1,27 @@
 """A cache level behind go's own cache: actions and outputs brought from there, verified, and sent there.
 
-In the level's space `action` lie records and lists of what builds asked for, in `output` the larger outputs, compressed.
+In the level's space `action` lie records, and lists of what builds asked for; in `output` the larger outputs, each
+compressed by itself, many in a pack, which is named by its sha256. What one build made lies together: one request brings
+much of what the next one needs.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from goctl.cacheprog import records
 from goctl.cacheprog.folder import Entry, Folder
-from goctl.cacheprog.records import INLINE, Known, Record
+from goctl.cacheprog.records import INLINE, Known, Packed, Record
 from goctl.contracts import ActionLevel
 
 #: How hard outputs are compressed: as fast as the disk, to less than half.
 _LEVEL: Final = 1
-_PIECE: Final = 1 << 20
 #: An index of a package's files (cmd/go/internal/modindex): it is keyed by the folder and the times of one machine.
 _OF_THIS_MACHINE: Final = b"go index v"
 
@@ -40,77 +42,98 @@ class Remote:
     def keep(self, name: str, known: Known) -> None:
         self._store("action", _list_key(name), _compressed(known.encoded()))
 
-    def fetch(self, action: bytes) -> bool:
-        """Brings an action of which nothing is known into the folder; whether it was there."""
+    def record(self, action: bytes) -> Record | None:
+        """The record of an action of which nothing is known; None where there is none."""
         data = self._small("action", action.hex(), records.LARGEST)
         if data is None:
-            return False
+            return None
         record = records.decode(action, data)
         if record is None:
             self._level.forget("action", action.hex())
-            return False
-        return self.bring(action, record)
+        return record
 
-    def bring(self, action: bytes, record: Record) -> bool:
-        """Brings an action into the folder whose record is known; whether its output was there."""
+    def bring(self, pack: str, wanted: Iterable[tuple[bytes, Record]]) -> int:
+        """Brings actions into the folder whose outputs lie in that pack, or in their records where it has no name; how many
+        are there now."""
+        if not pack:
+            return sum(self._take(action, record, record.content or b"") for action, record in wanted)
+        with self._temporary() as path:
+            if not self._level.fetch("output", pack, path):
+                return 0
+            brought = bad = 0
+            with open(path, "rb") as file:
+                for action, record in wanted:
+                    is_there = self._unpack(file, action, record)
+                    brought += is_there
+                    bad += not is_there
+        if bad:
+            # Damaged, or somebody else's. What is named by its content has another name then.
+            self._level.forget("output", pack)
+        return brought
+
+    def _unpack(self, pack: BinaryIO, action: bytes, record: Record) -> bool:
+        place = record.packed
+        if place is None:
+            return False
+        pack.seek(place.start)
+        content = _decompressed(pack.read(place.size), record.entry.size)
+        return content is not None and self._take(action, record, content)
+
+    def _take(self, action: bytes, record: Record, content: bytes) -> bool:
+        """Keeps an action with its output, unless that is another than its id says."""
         entry = record.entry
         if self._folder.output(entry) is None:
             try:
-                there = self._inline(record) if record.content is not None else self._fetch_output(entry)
+                with self._folder.writer(entry.output, entry.size) as writer:
+                    writer.write(content)
+                    writer.commit()
             except ValueError:
-                # Damaged, or somebody else's. What is named by its content has another name then.
-                self._level.forget(*(("output", entry.output.hex()) if record.content is None else ("action", action.hex())))
-                return False
-            if not there:
+                if record.packed is None:
+                    self._level.forget("action", action.hex())
                 return False
         self._folder.note(action, entry)
         return True
 
-    def send(self, action: bytes, entry: Entry) -> int:
-        """Stores an action of the folder; the bytes that went there, 0 for what is of no use elsewhere."""
-        path = self._folder.output(entry)
-        if path is None:
-            return 0
-        sent = 0
-        record = self.record(entry)
-        if record is None:
-            return 0
-        sent = 0
-        if record.content is None:
-            with self._temporary() as target:
-                _compress(path, target, entry.size)
-                sent = target.stat().st_size
-                self._level.store("output", entry.output.hex(), target)
-        line = record.encoded(action)
-        self._store("action", action.hex(), line)
-        return sent + len(line)
+    def send(self, entries: Iterable[tuple[bytes, Entry]]) -> tuple[dict[bytes, Record], int]:
+        """Stores actions of the folder, their larger outputs as one pack: the records of those that are of use elsewhere,
+        and the bytes that went there."""
+        made: dict[bytes, Record] = {}
+        size = 0
+        with self._temporary() as path:
+            with open(path, "wb") as pack:
+                hasher = hashlib.sha256()
+                places: dict[bytes, tuple[int, int]] = {}
+                for action, entry in entries:
+                    content = self._content(entry)
+                    if content is None:
+                        continue
+                    if entry.size > INLINE and entry.output not in places:
+                        compressed = _compressed(content)
+                        pack.write(compressed)
+                        hasher.update(compressed)
+                        places[entry.output] = (size, len(compressed))
+                        size += len(compressed)
+                    made[action] = Record(entry, content if entry.size <= INLINE else None)
+            if size:
+                self._level.store("output", hasher.hexdigest(), path)
+        for action, record in made.items():
+            if record.content is None:
+                start, length = places[record.entry.output]
+                made[action] = record._replace(packed=Packed(hasher.hexdigest(), start, length))
+        for action, record in made.items():
+            line = record.encoded(action)
+            size += len(line)
+            self._store("action", action.hex(), line)
+        return made, size
 
-    def record(self, entry: Entry) -> Record | None:
-        """The record of an entry of the folder; None where its output has gone, or is of no use elsewhere."""
+    def _content(self, entry: Entry) -> bytes | None:
+        """The output of an entry of the folder; None where it has gone, or is of no use elsewhere."""
         path = self._folder.output(entry)
         if path is None:
             return None
         with open(path, "rb") as file:
-            head = file.read(INLINE if entry.size <= INLINE else len(_OF_THIS_MACHINE))
-        if head.startswith(_OF_THIS_MACHINE):
-            return None
-        return Record(entry, head if entry.size <= INLINE else None)
-
-    def _inline(self, record: Record) -> bool:
-        with self._folder.writer(record.entry.output, record.entry.size) as writer:
-            writer.write(record.content or b"")
-            writer.commit()
-        return True
-
-    def _fetch_output(self, entry: Entry) -> bool:
-        with self._temporary() as source:
-            if not self._level.fetch("output", entry.output.hex(), source):
-                return False
-            with self._folder.writer(entry.output, entry.size) as writer:
-                for piece in _pieces(source, entry.size):
-                    writer.write(piece)
-                writer.commit()
-        return True
+            content = file.read()
+        return None if content.startswith(_OF_THIS_MACHINE) else content
 
     def _small(self, space: str, key: str, most: int) -> bytes | None:
         with self._temporary() as path:
@@ -154,26 +177,3 @@ def _decompressed(data: bytes, most: int) -> bytes | None:
         return zstandard.ZstdDecompressor().decompress(data) if 0 <= size <= most else None
     except zstandard.ZstdError:
         return None
-
-
-def _compress(path: str, target: Path, size: int) -> None:
-    import zstandard
-
-    with open(path, "rb") as source, open(target, "wb") as made:
-        zstandard.ZstdCompressor(level=_LEVEL).copy_stream(source, made, size=size)
-
-
-def _pieces(source: Path, size: int) -> Iterator[bytes]:
-    """The content of a compressed file, and no more of it than it should have."""
-    import zstandard
-
-    with open(source, "rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as reader:
-        got = 0
-        try:
-            while piece := reader.read(_PIECE):
-                got += len(piece)
-                if got > size:
-                    raise ValueError("more than there should be")
-                yield piece
-        except zstandard.ZstdError as error:
-            raise ValueError(str(error)) from None

@@ -15,7 +15,7 @@ Only those that a goctl.toml names are loaded, and each is checked against its P
 from __future__ import annotations
 
 from goctl.contracts.artifacts import Archive, Artifact, Binary, Image, Index, Outcome
-from goctl.contracts.compiled import ActionLevel, CompileCache, HasCompileCache, Served
+from goctl.contracts.compiled import PART, ActionLevel, CompileCache, HasCompileCache, Served
 from goctl.contracts.extensions import Bases, Destination, Engine, Host, Mounting, Progress
 from goctl.contracts.storage import (
     BlobStore,
@@ -39,6 +39,7 @@ DESTINATIONS = "goctl.destinations"
 __all__ = [
     "DESTINATIONS",
     "ENGINES",
+    "PART",
     "ActionLevel",
     "Archive",
     "Artifact",

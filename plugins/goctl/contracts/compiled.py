@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
+
+#: How many bytes of an action's id the go command tells (cmd/internal/buildid, HashToString).
+PART: Final = 15
 
 
 class ActionLevel(Protocol):
@@ -35,18 +38,20 @@ class Served(Protocol):
         """Variables for the go command."""
         ...
 
-    def end(self, *, well: bool) -> None:
-        """Tells how it ended."""
+    def end(self, *, well: bool, parts: Mapping[str, Collection[bytes]] | None = None) -> None:
+        """Tells how it ended. `parts` are the packages that each program is linked from, by its import path: the first
+        bytes of their actions' ids, `PART` of them; None where go does not tell."""
         ...
 
 
 class CompileCache(Protocol):
     """What was compiled elsewhere, for go commands."""
 
-    def begin(self, folder: Path, name: str, inputs: str) -> Served | None:
+    def begin(self, folder: Path, kind: str, programs: Mapping[str, str]) -> Served | None:
         """Serves a go build that keeps what it compiles in `folder`; None where go's own cache has all that it will ask for.
 
-        `name` is equal for builds that ask for much the same, on any machine; `inputs` covers all that a build is made from.
+        `kind` is equal for builds that make equal things of equal packages, on any machine; `programs` are those that are
+        built, by import path, each with what covers all that it is made from.
         """
         ...
 

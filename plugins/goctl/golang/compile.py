@@ -183,16 +183,14 @@ class _Build:
             env["GOTMPDIR"] = str(self._tmp)
         if memory.available() >= _ROOMY * self._host.jobs:
             env.setdefault("GOGC", _COLLECT_LATE)
-        command = (
-            *(toolchain.command, "build", "-trimpath", "-buildvcs=false", f"-p={self._parallel}", *first.flags),
-            *("-o", str(self._out) + os.sep, "--", *(step.import_path for step in self._steps)),
-        )
+        command = (toolchain.command, "build", "-trimpath", "-buildvcs=false", f"-p={self._parallel}", *first.flags)
+        what = ("-o", str(self._out) + os.sep, "--", *(step.import_path for step in self._steps))
 
-        def build(environment: Mapping[str, str]) -> Completed:
-            return run(command, cwd=self._host.module, env=environment, on_stderr=self._heard)
+        def build(environment: Mapping[str, str], flags: Sequence[str]) -> Completed:
+            return run((*command, *flags, *what), cwd=self._host.module, env=environment, on_stderr=self._heard)
 
         with lease(cache_folder(env)):
-            return built(self._host, self._cache, self._steps, env, build)
+            return built(self._host, self._cache, self._steps, env, self._tmp, build)
 
     def _heard(self, line: str) -> None:
         if line.startswith("go: downloading "):

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
-from goctl.contracts import CompileCache, Host, Served
+import msgspec
+
+from goctl.contracts import PART, CompileCache, Host, Served
 from goctl.golang.environment import cache_folder, effective
 from goctl.golang.modfiles import module_path
 from goctl.golang.versions import meets
 from goctl.plan.model import CompileStep
 from goctl.system.process import Completed
+from goctl.values import from_json
 
 #: The first go that asks a program for what it has compiled (it could before, as an experiment with other words).
 _SINCE = ">=1.24"
+#: Has go write down its actions, since 1.10. No help tells of it: where a later go does not know it, builds go on without.
+_TELL = "-debug-actiongraph"
 
 
 def built(
@@ -21,22 +28,55 @@ def built(
     cache: CompileCache | None,
     steps: Sequence[CompileStep],
     environment: Mapping[str, str],
-    build: Callable[[Mapping[str, str]], Completed],
+    scratch: Path,
+    build: Callable[[Mapping[str, str], Sequence[str]], Completed],
 ) -> Completed:
-    """Runs a go build with what a cache has, where that is of use. Where the cache is lost meanwhile, builds without it."""
+    """Runs a go build with what a cache has, where that is of use. Where the cache is lost meanwhile, builds without it.
+
+    `build` is handed the environment and flags; `scratch` is a folder for what go tells of its work.
+    """
     served = None if cache is None else _serve(host, cache, steps, environment)
     if served is None:
-        return build(environment)
+        return build(environment, ())
+    told = scratch / "actions.json"
     try:
-        completed = build({**environment, **served.environment})
+        completed = build({**environment, **served.environment}, (f"{_TELL}={told}",))
     except BaseException:
         served.end(well=False)
         raise
-    served.end(well=completed.code == 0)
-    if completed.code and "GOCACHEPROG" in completed.errors:
+    served.end(well=completed.code == 0, parts=parts(told))
+    if completed.code and ("GOCACHEPROG" in completed.errors or _TELL in completed.errors):
         # What it had compiled is in go's own cache.
-        return build(environment)
+        return build(environment, ())
     return completed
+
+
+class _Action(msgspec.Struct, rename="pascal"):
+    """One of go's actions (cmd/go/internal/work, actionJSON)."""
+
+    id: int = msgspec.field(name="ID")
+    action_id: str = msgspec.field(name="ActionID", default="")
+    mode: str = ""
+    package: str = ""
+    deps: list[int] = []
+
+
+def parts(file: Path) -> dict[str, frozenset[bytes]] | None:
+    """Of each program that go linked, or found linked, the packages that it is made of: the first bytes of their actions'
+    ids. None where the file does not tell."""
+    try:
+        actions = {action.id: action for action in from_json(file.read_bytes(), list[_Action])}
+        return {
+            action.package: frozenset(_head(own) for dep in action.deps if (own := actions[dep].action_id))
+            for action in actions.values()
+            if action.mode == "link"
+        }
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _head(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text)[:PART]
 
 
 def _serve(host: Host, cache: CompileCache, steps: Sequence[CompileStep], environment: Mapping[str, str]) -> Served | None:
@@ -52,8 +92,7 @@ def _serve(host: Host, cache: CompileCache, steps: Sequence[CompileStep], enviro
     flags = [flag for flag in first.flags if not flag.startswith(("-ldflags", "--ldflags"))]
     module = module_path(str(host.module / "go.mod")) or first.import_path
     kind = (toolchain.version, str(first.platform), first.cgo, module, *flags, *(f"{k}={v}" for k, v in first.env))
-    keys = sorted(f"{step.import_path} {step.input}" for step in steps)
-    return cache.begin(folder, _digest(kind), _digest(keys))
+    return cache.begin(folder, _digest(kind), {step.import_path: str(step.input) for step in steps})
 
 
 def _digest(words: Sequence[str]) -> str:

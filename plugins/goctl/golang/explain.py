@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from goctl.contracts import Host
-from goctl.golang.graph import Graph, Node, decode_graph
-from goctl.golang.snapshot import GRAPHS
+from goctl.golang.graph import Graph, Node, below
+from goctl.golang.snapshot import graph_of
 from goctl.plan.model import CompileStep
 
 MOST = 20
@@ -23,7 +21,7 @@ def source_changes(host: Host, step: CompileStep, before: str) -> list[str]:
 
 def difference(old: Graph, new: Graph, main: str) -> list[str]:
     """One sentence for each file, package or module that is different in what `main` imports."""
-    was, now = _below(old, main), _below(new, main)
+    was, now = below(old, [main]), below(new, [main])
     said: dict[str, None] = {}
     for path in sorted(was | now):
         if path not in was:
@@ -53,28 +51,3 @@ def _package_changes(path: str, old: Node, new: Node) -> list[str]:
 def _version(module: str) -> str:
     """Path and version, without the checksum."""
     return " ".join(word for word in module.split() if not word.startswith("h1:"))
-
-
-def _below(graph: Graph, main: str) -> set[str]:
-    found: set[str] = set()
-    waiting = [main] if main in graph else []
-    while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting += graph[path].imports
-    return found
-
-
-def graph_of(host: Host, source: str) -> Graph | None:
-    """The graph of the listing in which a main package had this digest."""
-    content = next((graph for digest, graph in GRAPHS.items() if digest == source), None)
-    if content is None:
-        name = host.memo.get("source", source)
-        content = host.memo.get("graph", name.decode()) if name is not None else None
-    if content is None:
-        return None
-    try:
-        return decode_graph(content)
-    except msgspec.MsgspecError:
-        return None

@@ -7,7 +7,7 @@ it imports: a Merkle tree, made in one pass, for a graph's packages stand in the
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -54,6 +54,18 @@ def edited(graph: Graph, hashes: Mapping[str, str]) -> Graph:
         if changed:
             made[path] = msgspec.structs.replace(node, files=node.files | changed)
     return made
+
+
+def below(graph: Graph, mains: Iterable[str]) -> set[str]:
+    """These packages and all that they import, as far as they are in the graph."""
+    found: set[str] = set()
+    waiting = [main for main in mains if main in graph]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += graph[path].imports
+    return found
 
 
 def listing(graph: Graph, mains: Mapping[str, Sequence[str]], content: bytes) -> Listing:

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import tempfile
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -42,14 +42,18 @@ class Part(NamedTuple):
         return hashlib.sha256(f"{self.version} {self.kind} {self.sum}".encode()).hexdigest()
 
 
-def lacking(host: Host, folders: Sequence[Path]) -> list[Part]:
-    """The files of modules in go.sum that are not in the module cache."""
+def lacking(host: Host, folders: Sequence[Path], only: Collection[str] | None = None) -> list[Part]:
+    """The files of modules in go.sum that are not in the module cache; with `only`, of the modules that have these sums."""
     cache = module_cache(child_environment(host.config.go, host.config.go.env))
     if not cache:
         return []
     found = []
     for folder in folders:
-        for name, version, sum in _sums(folder / "go.sum"):
+        lines = list(_sums(folder / "go.sum"))
+        wanted = {(name, version) for name, version, sum in lines if only is None or sum in only}
+        for name, version, sum in lines:
+            if (name, version.removesuffix("/go.mod")) not in wanted and only is not None:
+                continue
             place = Path(cache, "cache", "download", *escaped(name).split("/"), "@v")
             plain = version.removesuffix("/go.mod")
             kinds = ("mod", "info") if version != plain else ("zip",)

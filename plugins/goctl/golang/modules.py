@@ -6,7 +6,7 @@ import filecmp
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from goctl.contracts import Carrier, Host
@@ -16,9 +16,13 @@ from goctl.golang import modulecache
 from goctl.golang.arriving import arriving
 from goctl.golang.command import check, environment, go, modules_in_use, only_tell, shown, telling, workspace
 from goctl.golang.environment import effective
+from goctl.golang.modfiles import required_go
 from goctl.golang.refusal import refusal
+from goctl.golang.versions import meets
 
 _INDEX = "go.mod", "go.sum", "vendor/modules.txt"
+#: Since this language version a go.mod names all modules that its packages are compiled from.
+_PRUNED = ">=1.17"
 _VARIABLES = ("GOMODCACHE", "GOPATH", "GOWORK", "GOFLAGS", "HOME", "USERPROFILE")
 
 
@@ -48,6 +52,31 @@ def setup(host: Host, carrier: Carrier | None = None) -> None:
             )
             return
     host.memo.put("modules", key, b"1")
+
+
+def setup_for(host: Host, carrier: Carrier | None, sums: Collection[str] | None) -> None:
+    """Sees to the modules that what is compiled is made of, by their sums in go.sum; to all where those are not known, or
+    where the `carrier` lacks one.
+
+    Raises ModuleError without a go.mod.
+    """
+    folders = modules_in_use(host)
+    if sums is None or carrier is None or not _is_pruned(host, folders):
+        setup(host, carrier)
+        return
+    if is_set_up(host) or _is_vendored(host, folders):
+        return
+    parts = modulecache.lacking(host, folders, sums)
+    if modulecache.bring(host, parts, carrier):
+        setup(host, carrier)
+    elif brought := sum(part.kind == "zip" for part in parts):
+        host.emit(StepFinished("mod:download", "done", "modules", detail=f"{brought} brought"))
+
+
+def _is_pruned(host: Host, folders: Sequence[Path]) -> bool:
+    """Whether go builds without the go.mod of modules that nothing is compiled from: go.mod names all others since Go 1.17
+    (go.dev/ref/mod#graph-pruning); a workspace loads them all."""
+    return workspace(host) is None and all(meets(required_go(str(folder / "go.mod"))[0], _PRUNED) for folder in folders)
 
 
 def is_set_up(host: Host) -> bool:

@@ -19,7 +19,7 @@ from goctl.contracts import Host
 from goctl.errors import ModuleError, StorageError
 from goctl.golang import travel, watch
 from goctl.golang.environment import child_environment, effective
-from goctl.golang.graph import decode_graph, edited, encode_graph
+from goctl.golang.graph import Graph, decode_graph, edited, encode_graph
 from goctl.golang.graph import listing as make_listing
 from goctl.golang.listing import Listed, list_packages, read_sums
 from goctl.golang.record import File, Hasher, Snapshot, Stat, compare, is_settled, keep, look, recall, refresh, stat_of, tick
@@ -288,3 +288,17 @@ def _remember(host: Host, listing: Listing, graph: bytes) -> None:
 
 def _mains(listing: Listing) -> Iterator[Main]:
     return (main for mains in listing.mains.values() for main in mains)
+
+
+def graph_of(host: Host, source: str) -> Graph | None:
+    """The graph of the listing in which a main package had this digest."""
+    content = next((graph for digest, graph in GRAPHS.items() if digest == source), None)
+    if content is None:
+        name = host.memo.get("source", source)
+        content = host.memo.get("graph", name.decode()) if name is not None else None
+    if content is None:
+        return None
+    try:
+        return decode_graph(content)
+    except msgspec.MsgspecError:
+        return None

@@ -40,7 +40,7 @@ class Batches:
 
     def _work(self, name: str, units: Mapping[str, list[CompileStep]]) -> Callable[[], None]:
         for unit, batch in units.items():
-            self._crew.prepare(unit)
+            self._crew.prepare(unit, batch)
             engine = self._crew.host(batch[0]).engine(name)
             if "compile" not in engine.kinds:
                 raise unable(name, "compile", engine.kinds)

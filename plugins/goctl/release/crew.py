@@ -93,13 +93,13 @@ class Crew:
             return self.units[step.unit]
         return self.sessions[step.project] if step.project else self.first
 
-    def prepare(self, unit: str) -> None:
-        """Sees to the modules of a unit, where that was put off."""
+    def prepare(self, unit: str, steps: Sequence[CompileStep]) -> None:
+        """Sees to the modules that these steps of a unit need, where that was put off."""
         if unit in self.unprepared:
-            from goctl.golang import modules
+            from goctl.golang import modules, needed
 
-            self.unprepared.discard(unit)
-            modules.setup(self.units[unit], self.first.stores.levels)
+            host = self.units[unit]
+            modules.setup_for(host, self.first.stores.levels, needed.sums_of(host, steps))
 
     def listen(self, emit: Emit) -> None:
         """Has all of them tell another listener."""

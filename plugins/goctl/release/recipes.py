@@ -21,7 +21,7 @@ from goctl.buildkit.dockerfile import text
 from goctl.buildkit.dockerfile_recipes import Recipes, Sources, recipes
 from goctl.config.model import Image
 from goctl.errors import ConfigError, Location, Problem
-from goctl.golang.graph import decode_graph
+from goctl.golang.graph import below, decode_graph
 from goctl.golang.modfiles import local_replacements, used_modules, work_file
 from goctl.plan.facts import Facts
 from goctl.plan.make import listing_key
@@ -143,14 +143,8 @@ def _files(session: Session, facts: Facts, chosen: Chosen) -> dict[str, tuple[st
             if content is None:
                 return None
             graph = decode_graph(content)
-            todo = [main.import_path for pattern in session.config.targets[name].packages for main in listing.mains[pattern]]
-            seen: set[str] = set()
-            while todo:
-                path = todo.pop()
-                if path in seen:
-                    continue
-                seen.add(path)
-                todo += graph[path].imports
+            own_mains = (main for pattern in session.config.targets[name].packages for main in listing.mains[pattern])
+            for path in below(graph, (main.import_path for main in own_mains)):
                 own |= {os.path.join(graph[path].dir, file) for file in graph[path].files}
         found[name] = tuple(sorted(_relative(session, Path(file)) for file in own))
     return found

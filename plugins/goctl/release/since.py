@@ -139,7 +139,7 @@ def _moved(crew: Crew, before: _Before, project: str, chosen: Chosen) -> Iterato
 
 def _loose(crew: Crew, facts: Mapping[str, Facts]) -> Iterator[Path]:
     """The files that targets are made from, which git may ignore: sources, what they embed, go.work, assets."""
-    from goctl.golang.explain import graph_of
+    from goctl.golang.snapshot import graph_of
 
     seen = set()
     for project, known in facts.items():
