@@ -179,6 +179,35 @@ def test_a_damaged_entry_is_a_miss_and_goes(machine: Machine, tmp_path: Path, sh
     other.actions.close()
 
 
+def test_what_is_damaged_here_is_not_sent(machine: Machine, shelf: Shelf) -> None:
+    serving = machine.begin()
+    with GoCommand(serving.environment["GOCACHEPROG"]) as go:
+        path = Path(go.ask("put", ACTION, LARGE)["DiskPath"])
+        go.ask("put", id_of("other"), SMALL)
+    path.write_bytes(LARGE[:-1] + b"?")
+    serving.end(well=True)
+    machine.actions.keep()
+    assert machine.actions.close().sent == 1
+    assert shelf.keys("output") == set()
+
+
+def test_what_only_this_machine_can_use_is_not_asked_for(machine: Machine, tmp_path: Path, shelf: Shelf) -> None:
+    """go asks for indexes of packages first, by ids that no other machine has."""
+    machine.build({"index here": b"go index v", **CONTENTS})
+    machine.actions.close()
+    other = Machine(tmp_path / "two", shelf)
+    before = len(shelf.asked("fetch"))
+    serving = other.begin()
+    with GoCommand(serving.environment["GOCACHEPROG"]) as go:
+        assert go.ask("get", id_of("index there"))["Miss"]
+        assert not go.ask("get", id_of("b")).get("Miss")
+        # A list and a pack; from here on it may be what somebody else compiled.
+        assert len(shelf.asked("fetch")) - before == 2
+        assert go.ask("get", id_of("new"))["Miss"]
+        assert len(shelf.asked("fetch")) - before == 3
+    other.actions.close()
+
+
 def test_a_level_that_hangs_costs_one_patience(tmp_path: Path, shelf: Shelf) -> None:
     shelf.hangs.clear()
     machine = Machine(tmp_path / "one", shelf, patience=1.0, linger=1.0)

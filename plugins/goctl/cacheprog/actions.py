@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import shutil
 import tempfile
 import threading
@@ -29,8 +30,8 @@ from goctl.contracts import ActionLevel, Memo
 from goctl.events import Emit, Notice
 from goctl.system.files import storage_errors
 
-#: Threads that fetch, and that send. Most of what they do is to wait.
-_FETCHERS: Final = 8
+#: Threads that fetch, which unpack most of the time: more than cores only get into the compiler's way; and that send.
+_FETCHERS: Final = max(2, min(8, os.cpu_count() or 2))
 _SENDERS: Final = 4
 #: Seconds that a release waits at its end until what it made has reached the level.
 LINGER: Final = 15.0
@@ -67,6 +68,8 @@ class Serving:
         self.kind = kind
         self.programs = programs
         self.lists = {program: _digest(kind, program) for program in programs}
+        self._names = tuple(self.lists.values())
+        self._is_compiling = False
         self.parts: Parts = {}
         self.environment: Mapping[str, str] = {}
         self.asked: dict[bytes, Entry] = {}
@@ -77,10 +80,12 @@ class Serving:
         return self.place.fetcher.is_waiting_worth
 
     def ask(self, action: bytes) -> bool:
-        return self.place.fetcher.ask(self.lists.values(), action)
+        # While it loads packages, go asks for their indexes, which are this machine's alone; what it compiles comes later.
+        return self.place.fetcher.ask(self._names, action, listed_only=not self._is_compiling)
 
     def found(self, action: bytes, entry: Entry) -> None:
         self.asked[action] = entry
+        self._is_compiling = self._is_compiling or self.place.fetcher.lists(action)
 
     def made(self, action: bytes, entry: Entry) -> None:
         self.asked[action] = entry

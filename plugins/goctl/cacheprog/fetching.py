@@ -104,10 +104,20 @@ class Fetcher:
         with self._lock:
             return self._known[name]
 
-    def ask(self, names: Iterable[str], action: bytes) -> bool:
-        """Waits for an action, behind the lists of these names that may tell of it; whether it may be in the folder."""
+    def lists(self, action: bytes) -> bool:
+        """Whether a list that has come tells of an action."""
+        with self._lock:
+            return action in self._held
+
+    def ask(self, names: Sequence[str], action: bytes, *, listed_only: bool = False) -> bool:
+        """Waits for an action, behind the lists of these names that may tell of it; whether it may be in the folder.
+
+        With `listed_only` the level is not asked for what is in none of the lists, if all of them are there.
+        """
         with self._patience as patience:
             if not all(self._wait(listed) for name in names if (listed := self._lists.get(name)) is not None):
+                return False
+            if listed_only and not self.lists(action) and all(self._known.get(name, Known()).asked for name in names):
                 return False
             with self._lock:
                 errand = self._fetches.get(action)

@@ -18,7 +18,7 @@ Parts = Mapping[str, Collection[bytes]]
 
 
 def shares(asked: Iterable[bytes], parts: Parts) -> dict[str, list[bytes]]:
-    """Of all actions that were asked for, those that each program took, in their order, and will take when it is built again.
+    """Of all actions that were asked for, those that each program took, in their order, and will take when built again.
 
     What is nobody's in particular is everybody's: whoever builds one of them may ask for it.
     """
