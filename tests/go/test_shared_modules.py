@@ -91,6 +91,41 @@ def test_what_a_level_has_is_not_downloaded(place: Place) -> None:
     assert run_go(host, "mod", "verify").code == 0
 
 
+def test_modules_that_were_here_before_are_offered(place: Place) -> None:
+    host = place.host("one")
+    assert run_go(host, "mod", "tidy").code == 0
+    assert run_go(host, "mod", "download").code == 0
+    chain = place.chain()
+    assert modules.offer(host, chain) == 3
+    assert chain.close()
+    assert chain.tallies()["team"].stored == 3
+    again = place.chain()
+    assert modules.offer(host, again) == 3
+    assert again.close()
+    assert not again.tallies()
+
+
+def test_what_programs_are_made_of_is_brought_alone(place: Place) -> None:
+    """By the sums of what is compiled: all is downloaded only where those are unknown, or a level lacks one."""
+    sums = first(place)
+    host = place.host("two")
+    (host.root / "go.sum").write_text(sums)
+    place.patch.setenv("GOPROXY", "off")
+    chain = place.chain()
+    modules.setup_for(host, chain, set())
+    assert not chain.tallies()
+    (own,) = [line.split()[2] for line in sums.splitlines() if "/go.mod" not in line]
+    modules.setup_for(host, chain, {own})
+    assert chain.tallies()["team"].hits == 3
+    assert run_go(host, "build", "-o", str(host.root / "shop"), ".").code == 0
+    empty = Chain([], warn=print, scratch=place.root / "scratch")
+    other = place.host("three")
+    (other.root / "go.sum").write_text(sums)
+    place.patch.setenv("GOPROXY", place.proxy.as_uri())
+    modules.setup_for(other, empty, {own})
+    assert modules.is_set_up(other)
+
+
 def test_what_go_sum_does_not_vouch_for_is_left(place: Place) -> None:
     sums = first(place)
     level = ShelvedLevel("team", FolderShelf(place.root / "level"))

@@ -100,6 +100,10 @@ class Carrier(Protocol):
         """Keeps a file, in the background: it has to stay where it is."""
         ...
 
+    def offer(self, space: str, key: str, source: Path) -> None:
+        """As store, but only where there is no such entry."""
+        ...
+
 
 class Sealed(Protocol):
     """Content on its way to a shelf."""

@@ -44,6 +44,18 @@ class Part(NamedTuple):
 
 def lacking(host: Host, folders: Sequence[Path], only: Collection[str] | None = None) -> list[Part]:
     """The files of modules in go.sum that are not in the module cache; with `only`, of the modules that have these sums."""
+    return [part for part in _parts(host, folders, only) if not part.path.exists()]
+
+
+def offer(host: Host, folders: Sequence[Path], carrier: Carrier) -> int:
+    """Offers all files of modules in go.sum that are in the module cache to levels that lack them; how many."""
+    right = [part for part in _parts(host, folders, None) if part.path.is_file() and is_right(part, part.path)]
+    for part in right:
+        carrier.offer(SPACE, part.key, part.path)
+    return len(right)
+
+
+def _parts(host: Host, folders: Sequence[Path], only: Collection[str] | None) -> list[Part]:
     cache = module_cache(child_environment(host.config.go, host.config.go.env))
     if not cache:
         return []
@@ -57,10 +69,7 @@ def lacking(host: Host, folders: Sequence[Path], only: Collection[str] | None = 
             place = Path(cache, "cache", "download", *escaped(name).split("/"), "@v")
             plain = version.removesuffix("/go.mod")
             kinds = ("mod", "info") if version != plain else ("zip",)
-            for kind in kinds:
-                path = place / f"{escaped(plain)}.{kind}"
-                if not path.exists():
-                    found.append(Part(plain, kind, sum, path))
+            found += (Part(plain, kind, sum, place / f"{escaped(plain)}.{kind}") for kind in kinds)
     return list(dict.fromkeys(found))
 
 

@@ -73,6 +73,12 @@ def setup_for(host: Host, carrier: Carrier | None, sums: Collection[str] | None)
         host.emit(StepFinished("mod:download", "done", "modules", detail=f"{brought} brought"))
 
 
+def offer(host: Host, carrier: Carrier) -> int:
+    """Offers the modules that are here to levels that lack them; how many files. They have to stay until all is sent."""
+    folders = modules_in_use(host)
+    return 0 if _is_vendored(host, folders) else modulecache.offer(host, folders, carrier)
+
+
 def _is_pruned(host: Host, folders: Sequence[Path]) -> bool:
     """Whether go builds without the go.mod of modules that nothing is compiled from: go.mod names all others since Go 1.17
     (go.dev/ref/mod#graph-pruning); a workspace loads them all."""

@@ -157,6 +157,8 @@ def prune(crew: Crew, *, dry: bool) -> None:
 
 def warm(crew: Crew, *, select: tuple[str, ...], dry: bool) -> None:
     """Brings what levels have of the chosen targets to this machine, and sends what they lack of what it has."""
+    from goctl.golang import modules
+
     session = crew.first
     chain = _levels(session)
     if dry:
@@ -177,10 +179,15 @@ def warm(crew: Crew, *, select: tuple[str, ...], dry: bool) -> None:
             if key is not None and known.offer(step, key):
                 there += known.is_here(step, key)
                 sent += 1
+        files = sum(modules.offer(unit, chain) for unit in crew.units.values() if unit.module.is_dir())
         # Here and now, for the lock is held: nothing in the project's folders moves.
         session.stores.close()
     session.emit(
-        Notice(f"{there} results are on this machine with all they hold; {sent} are known to the levels", level="info")
+        Notice(
+            f"{there} results are on this machine with all they hold; {sent} are known to the levels, and {files} files of "
+            "modules",
+            level="info",
+        )
     )
 
 
