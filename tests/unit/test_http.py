@@ -112,6 +112,24 @@ def test_waiting_ends_with_the_run():
     assert clock.now < 1.3
 
 
+@pytest.mark.parametrize(("met", "tries"), [(False, 3), (True, 7)])
+def test_who_was_never_there_is_not_waited_for_long(met, tries):
+    """A registry that is down for good ends a release in seconds; one that restarts while it is used is waited for."""
+    waits = []
+    patience = Patience(7, sleep=lambda _: None)
+    patience.back_off = waits.append
+    client = Http(patience)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    address = f"http://127.0.0.1:{server.server_address[1]}/v2/"
+    if met:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        assert client.request("GET", address).status == 501
+    server.server_close()
+    with pytest.raises(TransportError, match="refused"):
+        client.request("GET", address)
+    assert waits == list(range(tries))
+
+
 class Echo(BaseHTTPRequestHandler):
     """Answers as its path says: /status/N, /to/CODE/URL, /slow, /big."""
 

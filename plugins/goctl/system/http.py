@@ -119,6 +119,7 @@ class Http:
         self._trust = trust or Trust()
         self._agent = agent
         self._guard = threading.Lock()
+        self._met: set[str] = set()
         self._pools: dict[tuple[str, str | None, bool], PoolManager] = {}
 
     def request(
@@ -139,26 +140,32 @@ class Http:
         TransportError, and whatever the patience's `check` raises. `timeout` is in seconds, by default half of `silence`.
         Without `follow`, a redirect is the answer.
         """
-        attempts = 1 + (self.patience.retries if retries is None else retries)
+        left = self.patience.retries if retries is None else retries
         timeout = self.timeout if timeout is None else timeout
-        attempt = 0
+        failed = 0
         while True:
-            last = attempt == attempts - 1
             try:
                 response = self._follow(method, url, dict(headers or {}), body, timeout, MAX_REDIRECTS if follow else 0)
-                if response.status not in TEMPORARY or last:
+                if response.status not in TEMPORARY or not left:
                     if not stream:
                         response.load()
                     return response
                 response.close()
             except TransportError as error:
-                if last or not error.temporary:
+                if not left or not error.temporary:
                     raise
-                if error.reason == "timeout":
-                    # Who was silent once is asked once more, not for minutes on end.
-                    attempt = max(attempt, attempts - 2)
-            attempt += 1
-            self.patience.back_off(attempt - 1)
+                left = min(left, self._patience_with(error.reason, url))
+            left -= 1
+            self.patience.back_off(failed)
+            failed += 1
+
+    def _patience_with(self, reason: str, url: str) -> int:
+        """How often it makes sense to repeat a request that failed so, at most."""
+        if reason == "timeout":
+            return 1  # who was silent once is asked once more, not for minutes on end
+        if reason in ("refused", "name") and origin(url) not in self._met:
+            return 3  # one that never was there is more likely to be no registry than to be about to come back
+        return self.patience.retries
 
     def _follow(
         self, method: str, url: str, headers: dict[str, str], body: Body, timeout: float, redirects: int
@@ -212,6 +219,7 @@ class Http:
         finally:
             if callable(body):
                 content.close()
+        self._met.add(place)
         if raw.status in TEMPORARY:
             self.patience.note(place, raw.headers)
         return Response(raw, url)
