@@ -113,13 +113,16 @@ def test_damaged_entries(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     first = Folder(tmp_path / "first")
+    entries = []
     for action, content in contents.items():
         entry = Entry(hashlib.sha256(content).digest(), len(content), 1)
         with first.writer(entry.output, entry.size) as writer:
             writer.write(content)
             writer.commit()
         first.note(action, entry)
-        Remote(shelf, first, scratch).send(action, entry)
+        entries.append((action, entry))
+    for parcel in (entries[:5], entries[5:]):
+        Remote(shelf, first, scratch).send(parcel)
     good = {path: path.read_bytes() for path in shelf.folder.rglob("*") if path.is_file()}
 
     def trial(chance: random.Random) -> str:
@@ -128,7 +131,9 @@ def test_damaged_entries(tmp_path: Path) -> None:
         folder = Folder(tmp_path / f"folder {chance.random()}")
         remote = Remote(shelf, folder, scratch)
         for action, content in contents.items():
-            there = remote.fetch(action)
+            record = remote.record(action)
+            pack = "" if record is None or record.packed is None else record.packed.pack
+            there = record is not None and remote.bring(pack, [(action, record)])
             entry = folder.entry(action)
             output = None if entry is None else folder.output(entry)
             if there and (output is None or Path(output).read_bytes() != content):

@@ -99,10 +99,9 @@ class Folder:
         finally:
             os.close(handle)
 
-    def writer(self, output: bytes, size: int, *, vouched: bool = False) -> Writer:
-        """A new output of that id and size, which is checked when it is whole; where somebody has `vouched` for the content,
-        its size alone."""
-        return Writer(self, self._name(output, "d"), Entry(output, size, 0), vouched=vouched)
+    def writer(self, output: bytes, size: int) -> Writer:
+        """A new output of that id and size, which is checked when it is whole."""
+        return Writer(self, self._name(output, "d"), Entry(output, size, 0))
 
     def _name(self, id: bytes, kind: str) -> str:
         digits = id.hex()
@@ -161,23 +160,22 @@ class _New:
 class Writer:
     """An output in the making: `write` pieces, then `commit`. Left without a commit, it never existed."""
 
-    def __init__(self, folder: Folder, target: str, entry: Entry, *, vouched: bool) -> None:
+    def __init__(self, folder: Folder, target: str, entry: Entry) -> None:
         self._folder = folder
         self._entry = entry
         self._target = target
         self._got = 0
-        self._hash = None if vouched else hashlib.sha256()
+        self._hash = hashlib.sha256()
         self._new = _New(target)
 
     def write(self, piece: bytes) -> None:
         self._got += len(piece)
-        if self._hash is not None:
-            self._hash.update(piece)
+        self._hash.update(piece)
         self._new.write(piece)
 
     def commit(self) -> str:
         """The path of the output, once it is whole. Raises ValueError where the content is another than its id says."""
-        if self._got != self._entry.size or (self._hash is not None and self._hash.digest() != self._entry.output):
+        if self._got != self._entry.size or self._hash.digest() != self._entry.output:
             raise ValueError("the content is another than its id says")
         try:
             self._new.put(self._target)

@@ -59,7 +59,7 @@ def _parts(host: Host, folders: Sequence[Path], only: Collection[str] | None) ->
     cache = module_cache(child_environment(host.config.go, host.config.go.env))
     if not cache:
         return []
-    found = []
+    found: list[Part] = []
     for folder in folders:
         lines = list(_sums(folder / "go.sum"))
         wanted = {(name, version) for name, version, sum in lines if only is None or sum in only}
