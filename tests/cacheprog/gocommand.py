@@ -74,6 +74,7 @@ class Shelf:
     """A level in a folder of a test. `delay` is how long each request takes; `down` has them all fail."""
 
     name = "shelf"
+    writes = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

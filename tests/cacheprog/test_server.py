@@ -221,6 +221,17 @@ def test_a_level_that_hangs_costs_one_patience(tmp_path: Path, shelf: Shelf) -> 
     shelf.hangs.set()
 
 
+def test_a_level_that_is_only_read_is_sent_nothing(machine: Machine, tmp_path: Path, shelf: Shelf) -> None:
+    machine.build(CONTENTS)
+    machine.actions.close()
+    shelf.writes = False
+    before = len(shelf.asked("store"))
+    other = Machine(tmp_path / "two", shelf)
+    assert other.build({**CONTENTS, "new": LARGE}) == [True] * 4 + [False]
+    assert other.actions.close().sent == 0
+    assert len(shelf.asked("store")) == before
+
+
 def test_a_level_that_is_down_is_told_of_once(tmp_path: Path, shelf: Shelf) -> None:
     shelf.down = True
     machine = Machine(tmp_path / "one", shelf)

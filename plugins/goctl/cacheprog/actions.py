@@ -204,7 +204,7 @@ class CompileActions:
         for build in builds:
             kinds.setdefault((build.place, build.kind), []).append(build)
         for (place, kind), own in kinds.items():
-            parcels = [parcel for build in own for parcel in build.parcels()]
+            parcels = [parcel for build in own for parcel in build.parcels()] if self.level.writes else []
             self._unsent += sum(map(len, parcels))
             sent = [self._sending.put(functools.partial(self._send, place, parcel), LATER) for parcel in parcels]
             self._sending.put(functools.partial(self._learn, place, kind, own, sent), LATER)
@@ -216,11 +216,11 @@ class CompileActions:
 
     def _send(self, place: Place, parcel: Sequence[tuple[bytes, Entry]]) -> bool:
         def send() -> None:
-            records, size = place.remote.send(parcel)
-            place.fetcher.hold(records)
+            held, size = place.remote.send(parcel)
+            place.fetcher.hold(held)
             with self._lock:
                 self._unsent -= len(parcel)
-                self._sent += len(records)
+                self._sent += len(held)
                 self._bytes += size
 
         return self._tried(send)
@@ -243,10 +243,9 @@ class CompileActions:
         # Programs that were never built find what they share with others in it; those pass no judgement on its age.
         return not sent or self._tried(functools.partial(self._keep, place, kind, together, _RUNS_OF_ALL))
 
-    @staticmethod
-    def _keep(place: Place, name: str, found: Mapping[bytes, Record], runs: int = records.RUNS) -> None:
+    def _keep(self, place: Place, name: str, found: Mapping[bytes, Record], runs: int = records.RUNS) -> None:
         known = place.fetcher.known(name)
-        if found.keys() != set(known.last()):
+        if self.level.writes and found.keys() != set(known.last()):
             place.remote.keep(name, known.after((), found, runs))
 
     def _tried(self, work: Callable[[], None]) -> bool:
@@ -277,6 +276,8 @@ class CompileActions:
         self._sending.drain(0 if self._failure or abandon else self._linger, self._ended)
         if self._unsent and not self._failure and not abandon and not self._ended():
             self._emit(Notice(f"{self._unsent} of go's actions did not reach the cache level {self.level.name} in time"))
+        # Whoever is still at it works where soon nothing is; nobody wants to hear of that.
+        self._failure = self._failure or "the run has ended"
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
         brought = sum(place.fetcher.brought for place in self._places.values())

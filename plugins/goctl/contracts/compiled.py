@@ -19,6 +19,11 @@ class ActionLevel(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def writes(self) -> bool:
+        """Whether anything that is stored is kept."""
+        ...
+
     def fetch(self, space: str, key: str, into: Path) -> bool:
         """Writes the entry's content to a new file; False where there is none."""
         ...

@@ -37,6 +37,7 @@ class _Levels:
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
         self.name = ", ".join(member.level.name for member in chain.members)
+        self.writes = chain.writes
 
     def fetch(self, space: str, key: str, into: Path) -> bool:
         return bool(self._chain.fetch(space, key, into))
