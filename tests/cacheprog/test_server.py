@@ -266,6 +266,29 @@ def test_what_does_not_arrive_in_time_is_told_of(tmp_path: Path, shelf: Shelf) -
     assert "did not reach the cache level shelf in time" in machine.warnings()[0]
 
 
+def test_what_did_arrive_is_found_by_the_next_machine(tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("goctl.cacheprog.actions._PARCEL", 1)
+    machine = Machine(tmp_path / "one", shelf, linger=1.0)
+    contents = {str(n): LARGE[n:] for n in range(40)}
+    serving = machine.begin()
+    with GoCommand(serving.environment["GOCACHEPROG"]) as go:
+        for name, content in contents.items():
+            go.ask("put", id_of(name), content)
+    serving.end(well=True)
+    shelf.delay = 0.2
+    machine.actions.keep()
+    sent = machine.actions.close().sent
+    assert 0 < sent < len(contents)
+    shelf.delay = 0.0
+    shelf.requests.clear()
+    other = Machine(tmp_path / "two", shelf)
+    assert 0 < sum(other.build(contents)) <= sent + 4
+    # By a list, and not one by one.
+    assert len(shelf.asked("fetch")) < 2 * len(contents)
+    # What was not sent then is sent now.
+    assert other.actions.close().sent > 0
+
+
 def test_many_go_commands_are_served_at_once(machine: Machine) -> None:
     serving = machine.begin()
 

@@ -35,6 +35,8 @@ _FETCHERS: Final = max(2, min(8, os.cpu_count() or 2))
 _SENDERS: Final = 4
 #: Seconds that a release waits at its end until what it made has reached the level.
 LINGER: Final = 15.0
+#: Seconds of it for the lists of what has, where not everything has.
+_LISTING: Final = 3.0
 #: Bytes of outputs, not compressed, that travel together.
 _PARCEL: Final = 16 << 20
 #: Runs after which the list of a kind forgets what no program of it asked for.
@@ -98,6 +100,11 @@ class Serving:
         """Of the actions that were asked for, those of each program; all are each one's where go did not tell."""
         return {**{program: list(self.asked) for program in self.programs}, **shares(self.asked, self.parts)}
 
+    def held(self) -> dict[bytes, Record]:
+        """Of the actions that were asked for, those that the level has."""
+        found = ((action, self.place.fetcher.held(action, entry)) for action, entry in self.asked.items())
+        return {action: record for action, record in found if record is not None}
+
     def parcels(self) -> Iterator[list[tuple[bytes, Entry]]]:
         """What the level lacks, in parcels of which each is best fetched as a whole: of packages that the same programs are
         made of."""
@@ -155,6 +162,8 @@ class CompileActions:
         self._scratch: Path | None = None
         self._places: dict[Path, Place] = {}
         self._builds: list[Serving] = []
+        #: Of builds that ended well, those whose lists are still to be written.
+        self._unlisted: dict[tuple[Place, str], list[Serving]] = {}
         self._number = 0
         self._failure = ""
         self._unsent = 0
@@ -206,6 +215,7 @@ class CompileActions:
         for (place, kind), own in kinds.items():
             parcels = [parcel for build in own for parcel in build.parcels()] if self.level.writes else []
             self._unsent += sum(map(len, parcels))
+            self._unlisted.setdefault((place, kind), []).extend(own)
             sent = [self._sending.put(functools.partial(self._send, place, parcel), LATER) for parcel in parcels]
             self._sending.put(functools.partial(self._learn, place, kind, own, sent), LATER)
 
@@ -226,27 +236,37 @@ class CompileActions:
         return self._tried(send)
 
     def _learn(self, place: Place, kind: str, builds: Sequence[Serving], sent: Sequence[Errand]) -> bool:
-        """Notes what builds of one kind asked for, once the level has it: there by programs and as a whole, and here, so
-        that the next build is not served if it asks for the same."""
-        if not all(errand.done.result() for errand in sent):
+        """Notes what builds of one kind asked for, once the level has all of it: there, and here, so that the next build is
+        not served if it asks for the same."""
+        if not all(errand.done.result() for errand in sent) or not self._list(place, kind, builds, is_new=bool(sent)):
             return False
+        held = {action: record for build in builds for action, record in build.held().items()}
+        inputs = tuple(dict.fromkeys(_inputs(build.programs) for build in builds))
+        self._memo.put(_KIND, kind, Known(inputs).after(inputs, held).encoded())
+        return True
+
+    def _list(self, place: Place, kind: str, builds: Sequence[Serving], *, is_new: bool) -> bool:
+        """Writes the level's lists: of each program that was built, and where something `is_new`, of all of that kind, in
+        which a program that was never built finds what it shares with others."""
+        self._unlisted.pop((place, kind), None)
         together: dict[bytes, Record] = {}
         for build in builds:
-            held = {action: record for action, entry in build.asked.items() if (record := place.fetcher.held(action, entry))}
+            held = build.held()
             for program, actions in build.shares().items():
                 own = {action: held[action] for action in actions if action in held}
                 if not self._tried(functools.partial(self._keep, place, build.lists.get(program, ""), own)):
                     return False
             together |= held
-        inputs = tuple(dict.fromkeys(_inputs(build.programs) for build in builds))
-        self._memo.put(_KIND, kind, Known(inputs).after(inputs, together).encoded())
-        # Programs that were never built find what they share with others in it; those pass no judgement on its age.
-        return not sent or self._tried(functools.partial(self._keep, place, kind, together, _RUNS_OF_ALL))
+        return not is_new or self._tried(functools.partial(self._keep, place, kind, together, _RUNS_OF_ALL))
 
     def _keep(self, place: Place, name: str, found: Mapping[bytes, Record], runs: int = records.RUNS) -> None:
         known = place.fetcher.known(name)
         if self.level.writes and found.keys() != set(known.last()):
             place.remote.keep(name, known.after((), found, runs))
+
+    def _list_rest(self) -> None:
+        for (place, kind), builds in list(self._unlisted.items()):
+            self._list(place, kind, builds, is_new=True)
 
     def _tried(self, work: Callable[[], None]) -> bool:
         if self._failure:
@@ -276,6 +296,10 @@ class CompileActions:
         self._sending.drain(0 if self._failure or abandon else self._linger, self._ended)
         if self._unsent and not self._failure and not abandon and not self._ended():
             self._emit(Notice(f"{self._unsent} of go's actions did not reach the cache level {self.level.name} in time"))
+            # What did is to be found all the same.
+            listing = threading.Thread(target=self._list_rest, name="go-cache-list", daemon=True)
+            listing.start()
+            listing.join(_LISTING)
         # Whoever is still at it works where soon nothing is; nobody wants to hear of that.
         self._failure = self._failure or "the run has ended"
         if scratch is not None:

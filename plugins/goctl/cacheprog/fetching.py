@@ -151,6 +151,7 @@ class Fetcher:
             self._give_up(str(error))
         if record is None:
             return False
+        self.hold({action: record})
         return self._bringing(record.packed.pack if record.packed is not None else "", [(action, record)])()
 
     def _bringing(self, pack: str, wanted: Sequence[tuple[bytes, Record]]) -> Callable[[], bool]:
