@@ -147,6 +147,11 @@ def test_a_fresh_machine_compiles_nothing(level: str, tmp_path: Path, registry: 
     }
     assert third.images["worker"] == first.images["worker"]
     assert third.images["api"] != first.images["api"]
+    # What lies in dist/ is what is released, although the image alone would not need the program.
+    one.edit("cmd/api/main.go", lambda text: text.replace('"api"', '"other"'))
+    assert one.released().images == third.images
+    for path in programs:
+        assert path.read_bytes() == (two.root / path.relative_to(one.root)).read_bytes()
 
 
 def test_what_a_level_lost_is_made_again(tmp_path: Path, registry: Registry, shared: str, warm: Path, go: str) -> None:

@@ -1,7 +1,8 @@
 """What levels of the cache know of a plan: which programs need not be on this machine at all, and those that are brought.
 
 A program is only needed for an image or an archive that is made from it, or for its own sake where nothing is. Where levels
-know what came of all that a program goes into, it is neither compiled nor brought; `invoke build` brings it.
+know what came of all that a program goes into, it is neither compiled nor brought, unless an older one lies in its place;
+`invoke build` brings it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def spared(
     keys = {step.id: step.key(digests) for step in using}
     shared.get_many([(step.stage, str(key)) for step in using if (key := keys[step.id]) is not None])
     needed = set(told) - {need for step in using for need in step.needs}
+    needed |= {step.id for step in lacking if step.id in told and known.has_older(step)}
     with ThreadPoolExecutor(READERS, "bring") as pool:
         done = pool.map(lambda step: _is_done(known, step, keys[step.id]), using)
         for step, is_done in zip(using, done, strict=True):

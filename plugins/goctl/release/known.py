@@ -45,6 +45,10 @@ class Known:
                 self._copy(binary, output)
         return msgspec.structs.replace(binary, path=step.outputs[0])
 
+    def has_older(self, step: CompileStep) -> bool:
+        """Whether something else lies where a program belongs: an older one, which would be taken for what was released."""
+        return any((self._session.root / output).exists() for output in step.outputs)
+
     def told(self, step: CompileStep) -> Binary | None:
         """What a compile step made, wherever: the program need not be on this machine."""
         return self._artifact("compile", step.input, Binary)
