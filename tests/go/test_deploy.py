@@ -14,7 +14,7 @@ import yaml
 from goctl.testing import Registry
 from tests.go.conftest import write
 from tests.go.project import TASKS, Project
-from tests.services.kube import Kube
+from tests.services.kube import Kube, Object
 from tests.unit.cluster.conftest import controller
 
 GO = 'package main\n\nfunc main() { println("%s") }\n'
@@ -120,6 +120,22 @@ def test_a_release_ends_in_the_cluster_by_digest(project: Project, kube: Kube, r
     assert [one["number"] for one in history] == [2, 1]
     project.invoke("deploy.rollback")
     assert image(kube) == released["api"]
+
+
+def test_what_goctl_makes_is_what_the_cluster_knows(project: Project, kube: Kube, registry: Registry) -> None:
+    make(project.root, registry, more='drain = "3s"\ngrace = "5s"')
+    kube.version = {"major": "1", "minor": "29"}
+    assert "it takes 1.30" in project.invoke("deploy")
+    assert "lifecycle" not in pods(kube)["containers"][0]
+    kube.version = {"major": "1", "minor": "34"}
+    assert "it takes 1.30" not in project.invoke("deploy")
+    assert pods(kube)["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": 3}}}
+    assert pods(kube)["terminationGracePeriodSeconds"] == 8
+
+
+def pods(kube: Kube) -> Object:
+    found: Object = kube.one("Deployment", "api")["spec"]["template"]["spec"]
+    return found
 
 
 def test_nothing_is_deployed_unless_that_is_said(project: Project, kube: Kube) -> None:

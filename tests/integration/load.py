@@ -88,10 +88,10 @@ class Load:
 
 
 def on_service(api: Api, namespace: str) -> Load:
-    """A load on the only Service of a namespace, by way of a node."""
+    """A load on the only Service of a namespace that nodes have a port for."""
     node = api.objects("v1", "Node")[0]
     host = next(one["address"] for one in each(node, "status", "addresses") if one["type"] == "InternalIP")
-    (service,) = api.objects("v1", "Service", namespace)
+    (service,) = [one for one in api.objects("v1", "Service", namespace) if one["spec"]["type"] == "NodePort"]
     return Load(host, service["spec"]["ports"][0]["nodePort"])
 
 

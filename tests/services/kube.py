@@ -43,6 +43,7 @@ class Kube:
     def __init__(self) -> None:
         self.objects: dict[Slot, Object] = {}
         self.logs: dict[str, str] = {}
+        self.version: Object = {"major": "1", "minor": "34"}
         self.requests: list[tuple[str, str]] = []
         self.controllers: list[Callable[[Kube, Object], None]] = []
         self.refuse: Callable[[str, Slot, Any], Object | None] = lambda method, slot, body: None
@@ -141,6 +142,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
     def do_GET(self) -> None:
+        if self.path == "/version":
+            self.kube.requests.append((self.command, self.path))
+            self._send(self.kube.version.get("code", 200), self.kube.version)
+            return
         slot, query, action = self._slot()
         if action == "log":
             self._answer(200, self.kube.logs.get(slot[3], "").encode(), "text/plain")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -68,6 +69,27 @@ class Api:
 
     def close(self) -> None:
         self._client.close()
+
+    def version(self) -> tuple[int, int] | None:
+        """Major and minor version of its Kubernetes; None where it does not tell who asks."""
+        client = self._client._client._client  # noqa: SLF001 - see through()
+
+        def ask() -> Any:
+            answer = client.get("/version")
+            answer.raise_for_status()
+            return answer.json()
+
+        try:
+            found = self._ask("its version", ask)
+            # Some write a minor version like `30+`.
+            major, minor = (int(re.sub(r"\D.*", "", str(found[part]))) for part in ("major", "minor"))
+        except ClusterError as error:
+            if error.status not in (401, 403, 404):
+                raise
+            return None
+        except (ValueError, KeyError, TypeError):
+            return None
+        return major, minor
 
     def is_namespaced(self, api_version: str, kind: str) -> bool:
         """Whether objects of a kind live in namespaces. Raises ClusterError for a kind that the cluster does not know."""

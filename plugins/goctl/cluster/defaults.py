@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import copy
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from goctl.cluster.manifests import Manifest
+from goctl.cluster.objects import each
 from goctl.values import Platform
 
 #: What each Pod asks for, and may take at most. Programs in Go learn of the limit, and collect garbage before it is reached.
 REQUESTS = {"cpu": "50m", "memory": "64Mi"}
 LIMITS = {"memory": "512Mi"}
 
+#: The version of Kubernetes since which Pods can wait without a program that does it (KEP 3960: on by default).
+SLEEP: Final = (1, 30)
+
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a target: `image` is name@digest, `ports` are as in an image's config (`8080/tcp`), `probe` is a path
-    or empty, `user` what its program runs as (empty: what the image says)."""
+    or empty, `user` what its program runs as (empty: what the image says). `drain` and `grace` are the seconds that a Pod
+    serves on when it is to end, and those that its program has then."""
 
     name: str
     project: str
@@ -27,6 +33,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     user: str = ""
     replicas: int = 1
     probe: str = ""
+    drain: int = 10
+    grace: int = 30
 
 
 def manifests(workload: Workload) -> list[Manifest]:
@@ -52,6 +60,8 @@ def _deployment(workload: Workload) -> dict[str, Any]:
         "metadata": {"labels": _selector(workload)},
         "spec": {
             "automountServiceAccountToken": False,
+            # Kubernetes counts both from when the Pod is told to end.
+            "terminationGracePeriodSeconds": _drain(workload) + workload.grace,
             "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
             "affinity": {"nodeAffinity": _affinity(workload.platforms)},
             "containers": [_container(workload)],
@@ -91,7 +101,29 @@ def _container(workload: Workload) -> dict[str, Any]:
     if ports:
         container["ports"] = [{"name": name, "containerPort": port, "protocol": protocol} for name, port, protocol in ports]
         container |= _probes(ports, workload.probe)
+    if _drain(workload):
+        # The kubelet waits, and no program does: images have no shell. The Pod answers all the while, and is asked by nobody
+        # but those who have not yet learned that it ends.
+        container["lifecycle"] = {"preStop": {"sleep": {"seconds": _drain(workload)}}}
     return container
+
+
+def _drain(workload: Workload) -> int:
+    """Seconds that a Pod serves on; one without ports serves nobody."""
+    return workload.drain if workload.ports else 0
+
+
+def fitted(made: Iterable[Manifest], version: tuple[int, int]) -> list[Manifest]:
+    """The manifests for a cluster of this version of Kubernetes. One that does not know sleep refuses a Deployment with it,
+    or drops it; its programs have all of the time for themselves."""
+    return [_without_sleep(one) if version < SLEEP and one.kind == "Deployment" else one for one in made]
+
+
+def _without_sleep(one: Manifest) -> Manifest:
+    content = copy.deepcopy(one.content)
+    for container in each(content, "spec", "template", "spec", "containers"):
+        container.pop("lifecycle", None)
+    return one.with_content(content)
 
 
 def _probes(ports: Sequence[tuple[str, int, str]], path: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from goctl.cluster import routes
+from goctl.cluster import defaults, routes
 from goctl.cluster.api import Api
 from goctl.cluster.apply import Change, Placed, compare, place
 from goctl.cluster.beside import plain, versioned
@@ -149,6 +149,20 @@ class Deployment:
         placed = self.placed(wanted)
         self._roll_out(wanted, placed, self.compare(placed, rules), records, rules, check)
         return True
+
+    def fitted(self, made: Sequence[Manifest]) -> list[Manifest]:
+        """Manifests that goctl made, as this cluster can have them; a Notice where that is less than was asked for."""
+        version = self._api.version() or defaults.SLEEP
+        fitted = defaults.fitted(made, version)
+        if fitted != list(made):
+            has = ".".join(map(str, version))
+            self._emit(
+                Notice(
+                    f"{self._api.context} has Kubernetes {has}, where Pods cannot wait before they end: it takes 1.30",
+                    hint='have programs serve on for some seconds after SIGTERM, and set drain = "0s"',
+                )
+            )
+        return fitted
 
     def verify(self, wanted: Wanted, rules: Rules) -> list[Verdict]:
         """Runs each platform's image by itself, and no more; what each said of its architecture."""

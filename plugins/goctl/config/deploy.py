@@ -153,6 +153,21 @@ class Deploy(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_u
             examples=["/healthz"],
         ),
     ] = ""
+    drain: Annotated[
+        str,
+        doc(
+            "How long Pods of Deployments made by goctl serve on when they are to end, so that nodes and load balancers "
+            "learn of it before the program does. Needs Kubernetes 1.30; `0s`: not at all.",
+            examples=["30s"],
+        ),
+    ] = "10s"
+    grace: Annotated[
+        str,
+        doc(
+            "How long programs in Deployments made by goctl have to end after SIGTERM, which comes when `drain` is over.",
+            examples=["2m"],
+        ),
+    ] = "30s"
     timeout: Annotated[
         str, doc("How long a rollout may take before it has failed: seconds, minutes, hours.", examples=["2m", "90s"])
     ] = "2m"
@@ -202,6 +217,9 @@ def check(deploys: Mapping[str, Deploy], chosen: str, registries: Mapping[str, s
         check_name(name, where, problems)
         if seconds(deploy.timeout) is None:
             problems.add((*where, "timeout"), f"{deploy.timeout!r} is no time", expected='text like "90s" or "2m"')
+        for setting, text in (("drain", deploy.drain), ("grace", deploy.grace)):
+            if seconds(text) is None and text != "0s":
+                problems.add((*where, setting), f"{text!r} is no time", expected='text like "90s" or "2m"')
         if deploy.namespace and not _NAMESPACE.match(deploy.namespace):
             problems.add(
                 (*where, "namespace"), f"{deploy.namespace!r} is no namespace", expected="lower-case letters, digits and -"

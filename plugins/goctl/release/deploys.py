@@ -15,7 +15,8 @@ import msgspec
 
 from goctl.cluster.manifests import STDIN, Manifest, load
 from goctl.cluster.references import Reference, references, resolved, unknown
-from goctl.config.deploy import context_of
+from goctl.config.cluster import Cluster
+from goctl.config.deploy import Deploy, context_of, seconds
 from goctl.config.model import Image
 from goctl.errors import ConfigError
 from goctl.events import Document, StageStarted, StepFinished
@@ -188,7 +189,6 @@ class Deploys:
         return names, paths
 
     def _resolved(self, aim: Aim) -> list[Manifest]:
-        own = aim.session.config.project.name
         names, paths = self._names(aim)
 
         def resolve(reference: Reference) -> str:
@@ -199,9 +199,14 @@ class Deploys:
 
         if aim.files:
             return resolved(aim.manifests, resolve)
+        return self._made(aim)
+
+    def _made(self, aim: Aim) -> list[Manifest]:
+        """What goctl makes of each image where there are no manifests."""
         from goctl.cluster import defaults
 
-        settings = aim.where.settings if aim.where is not None else None
+        settings = aim.where.settings if aim.where is not None else Deploy(cluster=Cluster())
+        own = aim.session.config.project.name
         return [
             manifest
             for one in self._published
@@ -214,8 +219,10 @@ class Deploys:
                     platforms=one.platforms,
                     ports=one.ports,
                     user=one.user,
-                    replicas=settings.replicas if settings is not None else 1,
-                    probe=settings.probe if settings is not None else "",
+                    replicas=settings.replicas,
+                    probe=settings.probe,
+                    drain=int(seconds(settings.drain) or 0),
+                    grace=int(seconds(settings.grace) or 0),
                 )
             )
         ]
@@ -242,13 +249,15 @@ class Deploys:
         rules = strategies.rules(session, where, force=request.force_conflicts, prune=request.prune)
         started = time.perf_counter()
         with sites.deployment(session, where) as made:
+            if not aim.files:
+                wanted = msgspec.structs.replace(wanted, manifests=tuple(made.fitted(manifests)))
             if request.task == "apply":
                 made.apply(wanted, rules)
                 return
             _, is_new = made.deploy(wanted, rules)
-        seconds = time.perf_counter() - started
+        took = time.perf_counter() - started
         title = f"deploy {where.name} to {context}"
-        session.emit(StepFinished(self._step_id(own, where), "done" if is_new else "cached", title, seconds=seconds))
+        session.emit(StepFinished(self._step_id(own, where), "done" if is_new else "cached", title, seconds=took))
 
     def _step_id(self, project: str, where: Site) -> str:
         return f"deploy:{project}:{where.name}" if self._crew.is_workspace else f"deploy:{where.name}"

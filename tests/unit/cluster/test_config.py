@@ -166,3 +166,10 @@ def test_a_strategy_that_cannot_be_is_told(tmp_path: Path, text: str, said: str)
         strategy(tmp_path, text)
     assert said in str(caught.value)
     assert "a:b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["drain", "grace", "timeout"])
+def test_times_are_told_from_other_texts(tmp_path: Path, setting: str) -> None:
+    with pytest.raises(ConfigError, match="'soon' is no time"):
+        cluster(tmp_path, f'{{ context = "prod" }}\n{setting} = "soon"')
+    assert cluster(tmp_path, '{ context = "prod" }\ndrain = "0s"\ngrace = "0s"').context == "prod"

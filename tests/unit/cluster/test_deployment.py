@@ -6,17 +6,19 @@ import threading
 import time
 
 import pytest
-from tests.services.kube import Kube, status
+from tests.services.kube import Kube, Object, status
 from tests.unit.cluster.conftest import RULES, Told, config, controller, wanted, workload
 
 from goctl.cluster import lease
 from goctl.cluster.api import Api
+from goctl.cluster.defaults import Workload, manifests
 from goctl.cluster.deployment import Deployment, Place, Rules
 from goctl.cluster.history import last_good
 from goctl.cluster.manifests import Key
 from goctl.cluster.pulling import Login
 from goctl.errors import ClusterError, Interrupted, RolloutError
 from goctl.events import Deployed, Notice, StepFinished
+from goctl.values import Platform
 
 
 def image(kube: Kube) -> str:
@@ -289,3 +291,30 @@ def test_a_namespace_that_is_declared_is_made(kube: Kube, api: Api, told: Told) 
     with pytest.raises(ClusterError, match="typo") as raised:
         Deployment(api, other, emit=told.append).deploy(wanted(config("1")), RULES)
     assert "Namespace" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("version", "sleeps"),
+    [
+        ({"major": "1", "minor": "34"}, True),
+        ({"major": "1", "minor": "30+"}, True),
+        ({"major": "1", "minor": "29-eks-1"}, False),
+        ({"code": 403, "kind": "Status", "message": "not you"}, True),
+        ({"major": "one", "minor": ""}, True),
+    ],
+)
+def test_pods_that_goctl_makes_serve_on_where_the_cluster_knows_how(
+    kube: Kube, deployment: Deployment, told: Told, version: Object, sleeps: bool
+) -> None:
+    made = manifests(
+        Workload(name="api", project="shop", image="api@good", platforms=(Platform.parse("linux/amd64"),), ports=("80/tcp",))
+    )
+    kube.version = version
+    fitted = deployment.fitted(made)
+    assert (fitted == made) is sleeps
+    assert [one.message for one in told.of(Notice)] == (
+        [] if sleeps else ["test has Kubernetes 1.29, where Pods cannot wait before they end: it takes 1.30"]
+    )
+    told.clear()
+    deployment.fitted(fitted)
+    assert told == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from goctl.cluster.defaults import Workload, manifests
+from goctl.cluster.defaults import Workload, fitted, manifests
 from goctl.cluster.manifests import load
 from goctl.cluster.pulling import Login, pod_spec, with_login
 from goctl.cluster.references import Reference, references, resolved, unknown
@@ -191,6 +191,8 @@ def test_a_target_without_manifests_gets_careful_ones() -> None:
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     assert service["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"]
     assert [one["port"] for one in service["spec"]["ports"]] == [8080, 53]
+    assert container["lifecycle"] == {"preStop": {"sleep": {"seconds": 10}}}
+    assert spec["terminationGracePeriodSeconds"] == 40
 
 
 def test_without_ports_there_is_no_service_and_root_is_what_it_says() -> None:
@@ -199,6 +201,27 @@ def test_without_ports_there_is_no_service_and_root_is_what_it_says() -> None:
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert "runAsNonRoot" not in container["securityContext"]
     assert "readinessProbe" not in container
+    assert "lifecycle" not in container  # nobody asks it anything
+    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 30
+
+
+def test_pods_serve_on_as_long_as_was_said_where_kubernetes_knows_how() -> None:
+    workload = Workload(
+        name="api", project="shop", image=DIGEST, platforms=PLATFORMS[:1], ports=("80/tcp",), drain=3, grace=5
+    )
+    made = manifests(workload)
+    spec = made[0].content["spec"]["template"]["spec"]
+    assert (spec["containers"][0]["lifecycle"]["preStop"]["sleep"], spec["terminationGracePeriodSeconds"]) == (
+        {"seconds": 3},
+        8,
+    )
+    assert fitted(made, (1, 30)) == fitted(made, (2, 0)) == made
+    old = fitted(made, (1, 29))
+    assert "lifecycle" not in old[0].content["spec"]["template"]["spec"]["containers"][0]
+    assert old[0].content["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 8
+    assert old[1:] == made[1:]
+    assert "lifecycle" in spec["containers"][0]  # what was made stays as it is
+    assert fitted(old, (1, 29)) == old
 
 
 @pytest.mark.parametrize("kind", ["Pod", "Deployment", "CronJob"])
