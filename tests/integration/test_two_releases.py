@@ -12,6 +12,7 @@ import pytest
 from goctl.cluster.api import Api
 from tests.go.conftest import write
 from tests.go.project import TASKS, Project
+from tests.integration.load import MANIFESTS
 from tests.integration.test_deploy import MAIN, TOML, api, context, edit, history, name, served
 
 __all__ = ["api", "context", "name"]
@@ -24,29 +25,6 @@ STRATEGIES = {
 }
 #: An object besides the Deployment, which says whose release it is.
 SETTINGS = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {{version: "{version}"}}\n'
-SERVED = """
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: api}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: api}}
-  template:
-    metadata: {labels: {app: api}}
-    spec:
-      containers:
-      - name: api
-        image: goctl://api
-        ports: [{containerPort: 8080}]
-        readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
----
-apiVersion: v1
-kind: Service
-metadata: {name: api}
-spec:
-  selector: {app: api}
-  ports: [{port: 8080}]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +43,7 @@ def projects(
             "go.mod": "module example.com/shop\n\ngo 1.24\n",
             "cmd/api/main.go": MAIN,
             "tasks.py": TASKS,
-            "api.yaml": SERVED,
+            "api.yaml": MANIFESTS,
             "settings.yaml": SETTINGS.format(version=f"{request.param} {version}"),
             "goctl.toml": toml + STRATEGIES[request.param] + 'manifests = ["api.yaml", "settings.yaml"]\n',
         }
