@@ -81,6 +81,12 @@ class Load:
             finally:
                 connection.close()
 
+    def settle(self, version: str) -> None:
+        """Waits until only this version answers: nodes learn of a switch in their own time."""
+        deadline = time.monotonic() + 10
+        while set(self.answers[-50:]) != {version} and time.monotonic() < deadline:
+            time.sleep(0.1)
+
     @property
     def versions(self) -> list[str]:
         """The versions that answered, each as often as it began to."""
