@@ -37,8 +37,8 @@ users:
 
 
 class Kube:
-    """`controllers` are called with this and each object that was written, outside of the lock; `refuse` may answer a
-    request (method, slot, body) with a Status in its place."""
+    """`controllers` are called with this and each object that was applied, outside of the lock, and then `watchers` after
+    whatever was written or removed; `refuse` may answer a request (method, slot, body) with a Status in its place."""
 
     def __init__(self) -> None:
         self.objects: dict[Slot, Object] = {}
@@ -46,6 +46,7 @@ class Kube:
         self.version: Object = {"major": "1", "minor": "34"}
         self.requests: list[tuple[str, str]] = []
         self.controllers: list[Callable[[Kube, Object], None]] = []
+        self.watchers: list[Callable[[Slot], None]] = []
         self.refuse: Callable[[str, Slot, Any], Object | None] = lambda method, slot, body: None
         self._version = 0
         self.guard = threading.RLock()
@@ -132,10 +133,16 @@ class Kube:
         for controller in self.controllers:
             if slot in self.objects:
                 controller(self, self.objects[slot])
+        self.written(slot)
+
+    def written(self, slot: Slot) -> None:
+        for watcher in self.watchers:
+            watcher(slot)
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each answer waits until its headers are acknowledged, 40 ms on Linux
     kube: Kube
 
     def log_message(self, *args: object) -> None:
@@ -190,6 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(409, _status(409, "AlreadyExists", f"{slot[3]} already exists"))
                 return
             made = self.kube._store(slot, body)
+        self.kube.written(slot)
         self._send(201, made)
 
     def do_PUT(self) -> None:
@@ -204,12 +212,14 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(409, _status(409, "Conflict", "the object has been modified"))
                 return
             made = self.kube._store(slot, body)
+        self.kube.written(slot)
         self._send(200, made)
 
     def do_DELETE(self) -> None:
         slot, _, _ = self._slot()
         with self.kube.guard:
             found = self.kube.objects.pop(slot, None)
+        self.kube.written(slot)
         self._send(200 if found else 404, {"kind": "Status"} if found else _missing(slot))
 
     def _slot(self) -> tuple[Slot, dict[str, str], str]:
