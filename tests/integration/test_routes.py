@@ -161,3 +161,20 @@ def test_a_run_that_is_killed_is_gone_on_with_or_undone(project: Project, api: A
     assert services(api, name) == ["api"]
     assert Route(api, name).now()[0]["backendRefs"][0]["name"] == "api"
     assert set(project.outcomes("deploy").values()) == {"cached"}
+
+
+@pytest.mark.usefixtures("definitions")
+def test_another_strategy_leaves_nothing_of_a_run_that_was_killed(project: Project, api: Api, name: str) -> None:
+    release(project, "before")
+    atrest = Route(api, name).now()
+    edit(project, "after")
+    killed_at(project, "canary 50 %")
+    assert services(api, name) == ["api", "api-canary"]
+    text = (project.root / "goctl.toml").read_text(encoding="utf-8")
+    project.edit("goctl.toml", lambda text: text[: text.index("strategy = ")] + 'manifests = ["api.yaml"]\n')
+    release(project, "rolled")
+    write(project.root, {"goctl.toml": text})
+    assert served(api, name) == "rolled"
+    assert services(api, name) == ["api"]
+    assert Route(api, name).now() == atrest
+    assert [one["metadata"]["name"] for one in api.objects("apps/v1", "Deployment", f"goctl-{name}")] == ["api"]

@@ -9,12 +9,13 @@ from typing import Final
 import msgspec
 
 from goctl.cluster.api import Api
-from goctl.cluster.apply import PART_OF, Change
-from goctl.cluster.beside import is_pinned, is_switch
+from goctl.cluster.apply import Change
+from goctl.cluster.beside import is_switch
 from goctl.cluster.forward import forwarded
 from goctl.cluster.hands import Hands
 from goctl.cluster.manifests import Key
 from goctl.cluster.objects import dig, each
+from goctl.cluster.trials import beside, lead
 from goctl.errors import ClusterError, RolloutError
 from goctl.events import StepFinished, StepStarted
 
@@ -49,18 +50,6 @@ def switch(hands: Hands, changes: Sequence[Change], how: BlueGreen) -> None:
     hands.apply(switches)
 
 
-def idle(service: Key) -> Key:
-    """The Service through which the version that will be behind a Service is tried."""
-    return Key("v1", "Service", service.namespace, f"{service.name[:58].rstrip('-')}-idle")
-
-
-def drop_idle(hands: Hands, changes: Iterable[Change]) -> None:
-    """Removes what a run that was killed may have left of a trial."""
-    for change in changes:
-        if is_pinned(change.placed.content):
-            hands.delete(idle(change.key))
-
-
 def drain(check: Callable[[], None]) -> None:
     """Waits until no request goes to a version that no Service leads to: nodes learn of it in their time, and what was asked
     has yet to be answered."""
@@ -73,21 +62,14 @@ def drain(check: Callable[[], None]) -> None:
 def try_out(hands: Hands, changes: Iterable[Change], smoke: Smoke) -> None:
     """Calls `smoke` with a Service of the idle version for each that will be switched, and removes that again."""
     for change in changes:
-        content = change.placed.content
-        ports = [
-            {key: port[key] for key in ("name", "port", "targetPort", "protocol") if key in port}
-            for port in each(content, "spec", "ports")
-        ]
-        key = idle(change.key)
-        metadata = {"name": key.name, "namespace": key.namespace, "labels": {PART_OF: hands.where.part_of}}
-        made = {"apiVersion": "v1", "kind": "Service", "metadata": metadata}
-        made["spec"] = {"selector": content["spec"]["selector"], "ports": ports}
+        key = Key("v1", "Service", change.key.namespace, beside(change.key.name, "idle"))
+        port = next(each(change.placed.content, "spec", "ports"))["port"]
         step, started = f"smoke:{change.key.namespace}/{change.key.name}", time.monotonic()
         hands.emit(StepStarted(step, f"try {key.name}"))
         try:
-            hands.api.apply(made, key, force=True)
+            lead(hands, change, "idle")
             _await_pods(hands.api, key, hands.check)
-            with forwarded(hands.api, key, int(ports[0]["port"])) as url:
+            with forwarded(hands.api, key, int(port)) as url:
                 smoke(change.key.name, url)
         except ClusterError as error:
             hands.emit(StepFinished(step, "failed", f"try {key.name}", seconds=time.monotonic() - started))

@@ -91,7 +91,7 @@ class Deployment:
                 changes = self.compare(placed, rules)
             if records and records[-1].state == "pending":
                 cut = records[-1].number
-                self._emit(Notice(f"release {cut} was cut short; this one goes on from there", level="info"))
+                self._emit(Notice(f"release {cut} was cut short", level="info"))
                 records[-1] = self.history.end(records[-1], "failed", CUT_SHORT)
             self._log_in(wanted)
 

@@ -34,7 +34,8 @@ State = Literal["pending", "good", "failed"]
 
 
 class Record(msgspec.Struct, frozen=True, rename="kebab", kw_only=True):
-    """One release: the images by target, and the objects as they were applied. `ended` is empty while it is under way."""
+    """One release: the images by target, and the objects as they were applied. `ended` is empty while it is under way.
+    `is_undone` says of one that failed that the last good one ran again after it, and nothing else."""
 
     number: int
     state: State
@@ -45,6 +46,7 @@ class Record(msgspec.Struct, frozen=True, rename="kebab", kw_only=True):
     started: str = ""
     ended: str = ""
     reason: str = ""
+    is_undone: bool = False
 
 
 class History:
@@ -74,11 +76,17 @@ class History:
                 return made
         raise ClusterError(f"{self._part_of}: others are writing its history all the time")
 
-    def end(self, record: Record, state: State, reason: str = "") -> Record:
+    def end(self, record: Record, state: State, reason: str = "", *, undone: bool = False) -> Record:
         """Writes down how a release ended."""
-        made = msgspec.structs.replace(record, state=state, reason=reason[:2000], ended=now())
-        self._api.apply(self._secret(made), self._key(record.number), force=True)
-        return made
+        return self._write(msgspec.structs.replace(record, state=state, reason=reason[:2000], ended=now(), is_undone=undone))
+
+    def undo(self, record: Record) -> Record:
+        """Writes down that nothing is left of a release that failed."""
+        return self._write(msgspec.structs.replace(record, is_undone=True))
+
+    def _write(self, record: Record) -> Record:
+        self._api.apply(self._secret(record), self._key(record.number), force=True)
+        return record
 
     def trim(self, records: list[Record]) -> None:
         """Removes the oldest records. The last good one stays, whatever its age."""
@@ -108,6 +116,12 @@ class History:
 def last_good(records: list[Record]) -> Record | None:
     """The newest that ran."""
     return next((one for one in reversed(records) if one.state == "good"), None)
+
+
+def unsettled(records: list[Record]) -> list[Record]:
+    """Releases of which something may be left: those since the last that ran, or of which nothing is; the oldest first."""
+    ends = [number for number, one in enumerate(records, 1) if one.state == "good" or one.is_undone]
+    return records[max(ends, default=0) :]
 
 
 def now() -> str:

@@ -14,12 +14,13 @@ from typing import Any, Final
 
 import msgspec
 
+from goctl.cluster import trials
 from goctl.cluster.api import Api
-from goctl.cluster.apply import PART_OF, Change, Placed
+from goctl.cluster.apply import Change, Placed
 from goctl.cluster.beside import VERSION, is_pinned, is_switch, namespace_of, original, version_of
 from goctl.cluster.hands import Hands
 from goctl.cluster.judging import Judgement, Trial, judge
-from goctl.cluster.manifests import Key, Manifest
+from goctl.cluster.manifests import Manifest
 from goctl.cluster.objects import dig, each
 from goctl.errors import ClusterError, ConfigError
 from goctl.events import StepFinished, StepStarted
@@ -78,11 +79,6 @@ def _leads(reference: Mapping[str, Any], namespace: str, services: set[tuple[str
     return is_service and (reference.get("namespace") or namespace, reference.get("name")) in services
 
 
-def beside(name: str) -> str:
-    """The Service that leads to the new version while another still leads to the old one."""
-    return f"{name[:56].rstrip('-')}-canary"
-
-
 def shift(
     hands: Hands, changes: Sequence[Change], steps: Sequence[int], how: Judgement, routes: Routes, *, resumes: bool
 ) -> None:
@@ -98,25 +94,23 @@ def shift(
     if not behind:
         hands.apply(moving)  # what a killed run may have shared out was for another version
     for one in switches:
-        _lead(hands, one)
-    trials = [_trial(one, 0) for service in switches for one in changes if _is_behind(service, one)]
+        trials.lead(hands, one, "canary")
+    judged = [_trial(one, 0) for service in switches for one in changes if _is_behind(service, one)]
     if routes.mirror and moving and not behind:
         mirrored = [_rewritten(one, services, partial(_mirrored, percent=routes.mirror)) for one in moving]
         _ensure_kept(hands, mirrored)
-        _step(hands, "mirror", f"mirror {routes.mirror} %", mirrored, trials, how)
+        _step(hands, "mirror", f"mirror {routes.mirror} %", mirrored, judged, how)
     for weight in [step for step in steps if moving and step >= behind]:
         shared = [_rewritten(one, services, partial(_shared, weight=weight, routes=routes)) for one in moving]
-        judged = [msgspec.structs.replace(trial, weight=weight) for trial in trials]
-        _step(hands, str(weight), f"canary {weight} %", shared, judged, how)
+        weighed = [msgspec.structs.replace(trial, weight=weight) for trial in judged]
+        _step(hands, str(weight), f"canary {weight} %", shared, weighed, how)
     hands.apply(switches)
     hands.apply([msgspec.structs.replace(one, action="change") for one in moving])
 
 
-def drop(hands: Hands, changes: Iterable[Change]) -> None:
-    """Removes the Services that led to the new version. No route may lead to them any more."""
-    for change in changes:
-        if is_pinned(change.placed.content):
-            hands.delete(_beside(change.key))
+def _second(name: str) -> str:
+    """The Service that leads to the new version while one of this name leads to the old one."""
+    return trials.beside(name, "canary")
 
 
 def _step(hands: Hands, name: str, title: str, shared: Sequence[Change], trials: Sequence[Trial], how: Judgement) -> None:
@@ -142,28 +136,11 @@ def _is_behind(service: Change, change: Change) -> bool:
     return change.key.namespace == service.key.namespace and version_of(change.placed.content) == chosen
 
 
-def _beside(service: Key) -> Key:
-    return Key("v1", "Service", service.namespace, beside(service.name))
-
-
-def _lead(hands: Hands, switch: Change) -> None:
-    """Has the second Service lead to the version that the first one will lead to."""
-    content, key = switch.placed.content, _beside(switch.key)
-    ports = [
-        {name: port[name] for name in ("name", "port", "targetPort", "protocol", "appProtocol") if name in port}
-        for port in each(content, "spec", "ports")
-    ]
-    metadata = {"name": key.name, "namespace": key.namespace, "labels": {PART_OF: hands.where.part_of}}
-    spec = {"selector": content["spec"]["selector"], "ports": ports}
-    hands.check()
-    hands.api.apply({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}, key, force=True)
-
-
 def _reached(live: Mapping[str, Any] | None, services: set[tuple[str, str]]) -> int:
     """The share that a route in the cluster gives the new version, in percent."""
     if live is None:
         return 0
-    seconds = {(namespace, beside(name)) for namespace, name in services}
+    seconds = {(namespace, _second(name)) for namespace, name in services}
     for rule in each(live, "spec", "rules"):
         old = sum(_weight(one) for one in each(rule, "backendRefs") if _leads(one, namespace_of(live), services))
         new = sum(_weight(one) for one in each(rule, "backendRefs") if _leads(one, namespace_of(live), seconds))
@@ -195,7 +172,7 @@ def _mirrored(rule: Rule, led: list[bool], percent: int) -> list[Rule]:
     filters = list(each(rule, "filters"))
     for reference in (one for one, is_led in zip(each(rule, "backendRefs"), led, strict=True) if is_led):
         backend = {key: reference[key] for key in ("namespace", "port") if key in reference}
-        mirror: dict[str, Any] = {"backendRef": backend | {"name": beside(reference["name"])}}
+        mirror: dict[str, Any] = {"backendRef": backend | {"name": _second(reference["name"])}}
         filters.append({"type": "RequestMirror", "requestMirror": mirror | ({"percent": percent} if percent < 100 else {})})
     return [rule | {"filters": filters}]
 
@@ -206,7 +183,7 @@ def _shared(rule: Rule, led: list[bool], weight: int, routes: Routes) -> list[Ru
     own: list[Rule] = []
     for reference, is_led in zip(each(rule, "backendRefs"), led, strict=True):
         one = _weight(reference)
-        new = reference | {"name": beside(reference["name"])}
+        new = reference | {"name": _second(reference["name"])}
         own.append(new if is_led else reference)
         parts = ((reference, 100 - weight), (new, weight)) if is_led else ((reference, 100),)
         shared += [part | {"weight": min(one * share, MOST_WEIGHT)} for part, share in parts]

@@ -14,10 +14,10 @@ from goctl.cluster.beside import in_use, outdated, version_of
 from goctl.cluster.bluegreen import BlueGreen
 from goctl.cluster.canary import Canary
 from goctl.cluster.hands import Hands, Place, manifests_of
-from goctl.cluster.history import CUT_SHORT, History, Record, last_good
+from goctl.cluster.history import CUT_SHORT, History, Record, last_good, unsettled
 from goctl.cluster.manifests import Key
 from goctl.cluster.objects import dig
-from goctl.cluster.rollout import restart_stuck
+from goctl.cluster.restoring import has_versions, remove, restore
 from goctl.cluster.routes import Routes
 from goctl.errors import ClusterError, RolloutError
 from goctl.events import Emit, Notice
@@ -59,18 +59,37 @@ class Run:
         """Applies and follows a release that is written down; its record at the end. Raises what it failed with, once what
         ran before does again."""
         good = last_good(records)
-        resumes = bool(records) and records[-1].reason == CUT_SHORT and records[-1].documents == record.documents
+        left = unsettled(records)
+        is_same = all(one.documents == record.documents for one in left)
+        resumes = bool(left) and left[-1].reason == CUT_SHORT and is_same
         try:
+            if good is not None and left and not resumes and has_versions(record, good, *left):
+                self._undo(left, good, records, history)
+                changes = self.hands.compare(manifests_of(record))
             self._bring(changes, good, resumes=resumes)
         except ClusterError as error:
             self._check()
             self._take_back(error, record, records, changes, history)
-        self._drop(changes, good)
+        self._drop(changes, record, records)
         if self._rules.prune:
             self.prune(changes, records)
         done = history.end(record, "good")
         history.trim([*records, done])
         return done
+
+    def _undo(self, left: Sequence[Record], good: Record, records: list[Record], history: History) -> None:
+        """Undoes what others left that were cut short, or left as they were: requests would go to their versions, and to the
+        next one before it was tried."""
+        numbers = ", ".join(str(one.number) for one in left)
+        self._emit(Notice(f"going back to release {good.number} first, for release {numbers} has no end", level="info"))
+        try:
+            restore(self.hands, good, left, kept=_good_contents(records))
+        except RolloutError as error:
+            # It is no reason to keep out a release that may well run.
+            self._emit(Notice(f"release {good.number} does not run any more: {error}", hint=error.hint))
+            return
+        for one in left:
+            history.undo(one)
 
     def _bring(self, changes: Sequence[Change], good: Record | None, *, resumes: bool) -> None:
         """Brings the release to run, and requests to it."""
@@ -81,25 +100,25 @@ class Run:
         if isinstance(strategy, Canary) and strategy.routes is not None:
             routes.shift(self.hands, changes, strategy.steps, strategy.judgement, strategy.routes, resumes=resumes)
             return
-        before = self._alone(changes, good) if strategy is not None or _has_versions(good) else []
+        before = self._alone(changes, good) if good is not None and (strategy is not None or has_versions(good)) else []
         if strategy is not None:
             canary.shift(self.hands, changes, before, strategy, resumes=resumes)
             return
         self.hands.apply(changes)
         self.hands.follow(change.key for change in changes)
 
-    def _alone(self, changes: Sequence[Change], good: Record | None) -> list[Change]:
-        """Leaves no version that gets requests but those of this release and of the last good one, whose Deployments these
-        are as they should be: a run that was killed may have left others, and Services will lead to all that there are."""
-        if good is None:
-            return []
-        manifests = [one for one in manifests_of(good) if one.kind == "Deployment"]
-        before = self.hands.compare(manifests)
+    def _alone(self, changes: Sequence[Change], good: Record) -> list[Change]:
+        """Leaves no version but those of this release and of the last good one, whose Deployments these are as they should
+        be: Services will lead to all that there are, and blue-green keeps one."""
+        before = self.hands.compare([one for one in manifests_of(good) if one.kind == "Deployment"])
         strays = outdated(self._api, changes, good.documents, self._where.part_of)
         if strays:
             self.hands.apply(before)
             self.hands.follow(change.key for change in before)
-            self._clear(changes, good.documents)
+        used = in_use(changes)
+        for key in strays:
+            if not any(key.namespace == namespace and key.name.endswith(f"-{version}") for namespace, version in used):
+                self.hands.delete(key)
         return before
 
     def _take_back(
@@ -113,51 +132,27 @@ class Run:
             raise _with(error, f"release {record.number} is left as it is: {why}") from None
         self._emit(Notice(f"release {record.number} does not run; going back to release {good.number}", level="warning"))
         try:
-            back = self.hands.compare(manifests_of(good))
-            self.hands.apply(back)
-            kept = {change.key.slot for change in back}
-            for change in changes:
-                # A version beside others goes when these serve again.
-                if change.action == "create" and change.key.slot not in kept and not version_of(change.placed.content):
-                    self.hands.delete(change.key)
-            restart_stuck(self._api, [change.key for change in back])
-            self.hands.follow(change.key for change in back)
-            if self._rules.routes is not None:
-                if any(routes.is_route(change.placed.content) and change.action != "same" for change in back):
-                    bluegreen.drain(self._check)
-                routes.drop(self.hands, back)
-            if any(version_of(change.placed.content) for change in changes):
-                self._clear(back, [content for one in records if one.state == "good" for content in one.documents])
+            names = {one.key.slot for one in manifests_of(good)}
+            # A version beside others goes when these serve again.
+            created = [
+                change.key
+                for change in changes
+                if change.action == "create" and change.key.slot not in names and not version_of(change.placed.content)
+            ]
+            restore(self.hands, good, [*unsettled(records), record], kept=_good_contents(records), created=created)
         except ClusterError as second:
             history.end(record, "failed", f"{error}\ngoing back to release {good.number} failed: {second}")
             raise _with(error, f"going back to release {good.number} failed too: {second}") from None
-        history.end(record, "failed", str(error))
+        history.end(record, "failed", str(error), undone=True)
         raise _with(error, f"release {good.number} runs again") from None
 
-    def _drop(self, changes: Sequence[Change], before: Record | None) -> None:
-        """Removes versions that no request goes to; the one before stays where it is kept."""
-        strategy = self._rules.strategy
-        if strategy is None and not _has_versions(before):
+    def _drop(self, changes: Sequence[Change], record: Record, records: list[Record]) -> None:
+        """Removes versions that no request goes to, and what led to them on trial; the one before stays where it is kept."""
+        if not has_versions(record, *records):
             return
-        kept: Sequence[dict[str, Any]] = ()
-        if isinstance(strategy, BlueGreen):
-            kept = before.documents if before is not None and strategy.keep else ()
-            if strategy.smoke is not None:
-                bluegreen.drop_idle(self.hands, changes)
-        old = outdated(self._api, changes, kept, self._where.part_of)
-        if old and self._rules.is_pinned:
-            bluegreen.drain(self._check)
-        if self._rules.routes is not None:
-            routes.drop(self.hands, changes)
-        for key in old:
-            self.hands.delete(key)
-
-    def _clear(self, changes: Sequence[Change], kept: Sequence[dict[str, Any]]) -> None:
-        """Removes versions besides those of this release and those `kept`, where no Service leads to them alone."""
-        used = in_use(changes)
-        for key in outdated(self._api, changes, kept, self._where.part_of):
-            if not any(key.namespace == namespace and key.name.endswith(f"-{version}") for namespace, version in used):
-                self.hands.delete(key)
+        strategy, before = self._rules.strategy, last_good(records)
+        keeps = isinstance(strategy, BlueGreen) and strategy.keep and before is not None
+        remove(self.hands, changes, before.documents if before is not None and keeps else (), drains=self._rules.is_pinned)
 
     def prune(self, changes: Sequence[Change], records: Sequence[Record]) -> None:
         """Removes what bears the deployment's label and is no part of it any more."""
@@ -178,8 +173,8 @@ def extra(api: Api, where: Place, changes: Sequence[Change], records: Sequence[R
     return left_over(api, kinds, kept, where.part_of)
 
 
-def _has_versions(record: Record | None) -> bool:
-    return record is not None and any(version_of(content) for content in record.documents)
+def _good_contents(records: Sequence[Record]) -> list[dict[str, Any]]:
+    return [content for one in records if one.state == "good" for content in one.documents]
 
 
 def _with(error: ClusterError, more: str) -> ClusterError:

@@ -19,6 +19,7 @@ from goctl.cluster.deployment import Deployment, Rules, Wanted
 from goctl.cluster.forward import forwarded
 from goctl.cluster.history import Record
 from goctl.cluster.manifests import Key
+from goctl.cluster.trials import TRIAL
 from goctl.errors import ClusterError, ConfigError, RolloutError
 
 RULES = Rules(timeout=3.0, strategy=BlueGreen())
@@ -186,7 +187,7 @@ def test_what_a_killed_run_left_is_removed_also_by_one_that_has_nothing_to_switc
     for one in (versioned(release("good-2").manifests, pinned=True)[0].content, service("api-idle")):
         one["metadata"] |= {
             "namespace": "shop",
-            "labels": {**one["metadata"].get("labels", {}), "goctl/part-of": "shop.local"},
+            "labels": {**one["metadata"].get("labels", {}), "goctl/part-of": "shop.local", TRIAL: "idle"},
         }
         kube.put(one, f"{one['kind'].lower()}s")
     deployment.history.begin(Record(number=0, state="pending"), after=1)
