@@ -5,9 +5,9 @@ GOCTL_TEST_DOCKER=1             the Docker engine that `docker` reaches may be u
 GOCTL_TEST_KIND_IMAGE=IMAGE     a node image that kind clusters may be made from, and removed
 GOCTL_TEST_CLUSTER=CONTEXT      a cluster, by its context of KUBECONFIG, whose nodes pull from that registry
 GOCTL_TEST_BUILDERS=NAME,NAME   builders of buildx that may be used, and push to that registry
-GOCTL_REQUIRE=registry,docker,buildx,builders,kind,skopeo,crane,conformance,redis,dav,s3,wine
+GOCTL_REQUIRE=registry,docker,buildx,builders,kind,skopeo,crane,conformance,redis,dav,s3,prometheus,wine
                                 expected to be there: a test that lacks one fails, as does a run in which an integration
-                                test was skipped for want of anything but wine, kind and stores
+                                test was skipped for want of anything but wine, kind, stores and prometheus
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _KEPT = frozenset(
 )
 _REQUIRED = frozenset(filter(None, os.environ.get("GOCTL_REQUIRE", "").split(",")))
 #: Not asked of every machine, but where GOCTL_REQUIRE names them.
-_OPTIONAL = ("wine", "kind", "redis", "dav", "s3")
+_OPTIONAL = ("wine", "kind", "redis", "dav", "s3", "prometheus")
 _skipped: list[str] = []
 
 
@@ -176,7 +176,7 @@ def _command(name: str) -> str:
 
 @pytest.fixture(scope="session")
 def service() -> Callable[[str, str], str]:
-    """The path of a server's program, by the name that GOCTL_REQUIRE has for it: redis, dav, s3."""
+    """The path of a server's program, by the name that GOCTL_REQUIRE has for it: redis, dav, s3, prometheus."""
 
     def find(name: str, command: str) -> str:
         path = shutil.which(command) or shutil.which(command, path="/usr/sbin")
