@@ -40,12 +40,12 @@ def go_image(registry_address: str, crane: str) -> str:
 
 
 def project(
-    folder: Path, space: str, builder: str, go_image: str, *, compile: str = "host", assemble: str = "goctl"
+    folder: Path, space: str, builder: str, go_image: str, *, compile: str = "host", assemble: str = "goctl", more: str = ""
 ) -> Project:
     made = Project(folder, space)
     file = folder / "goctl.toml"
     text = file.read_text().replace('base = "static"', f'base = "static"\nengine = "buildkit"\ncompile = "{compile}"')
-    file.write_text(f'{text}\n[buildkit]\nbuilder = "{builder}"\ngo-image = "{go_image}"\nassemble = "{assemble}"\n')
+    file.write_text(f'{text}\n[buildkit]\nbuilder = "{builder}"\ngo-image = "{go_image}"\nassemble = "{assemble}"\n{more}')
     return made
 
 
@@ -199,6 +199,27 @@ def test_parity_tells_what_differs(space: str, builders: list[str], go_image: st
     assert {row[1] for row in table["rows"]} == {"/usr/local/bin/probe"}
 
 
+def on_debian(made: Project, base: str) -> None:
+    """Has a project install the package of a repository on a base of `debian_base`, for one platform."""
+    file = made.root / "goctl.toml"
+    text = file.read_text().replace('base = "static"', f'base = "{base}"').replace('user = "nonroot"\n', "")
+    text = re.sub("default = .*", 'default = ["linux/amd64"]', text)
+    file.write_text(f'{text}\n[targets.probe.image.dockerfile]\npackages = ["goctl-greeting"]\ndistribution = "debian"\n')
+
+
+def debian_base(folder: Path, space: str, registry_address: str, builder: str, docker: str, source: str) -> str:
+    """Pushes Debian with a repository of packages and nothing besides; its reference."""
+    folder.mkdir()
+    (folder / "sources.list").write_text(source)
+    (folder / "Dockerfile").write_text(
+        f"FROM {registry_address}/debian:bookworm-slim\nRUN rm -rf /etc/apt/sources.list.d\n"
+        "COPY sources.list /etc/apt/sources.list\n"
+    )
+    build = ("buildx", "build", "--builder", builder, "--provenance=false", "--push", "--platform=linux/amd64")
+    said(docker, *build, "--tag", f"{space}/base:1", str(folder))
+    return f"{space}/base:1"
+
+
 @pytest.mark.parametrize("assemble", ["goctl", "buildkit"])
 def test_debian_packages_are_installed_and_leave_no_lists(
     assemble: str,
@@ -211,25 +232,13 @@ def test_debian_packages_are_installed_and_leave_no_lists(
     tmp_path: Path,
 ) -> None:
     with Repository(tmp_path / "apt", "goctl-greeting", "hello from Debian") as repository:
-        base = tmp_path / "base"
-        base.mkdir()
-        (base / "sources.list").write_text(repository.source)
-        (base / "Dockerfile").write_text(
-            f"FROM {registry_address}/debian:bookworm-slim\nRUN rm -rf /etc/apt/sources.list.d\n"
-            "COPY sources.list /etc/apt/sources.list\n"
-        )
-        build = ("buildx", "build", "--builder", builder, "--provenance=false", "--push", "--platform=linux/amd64")
-        said(docker_engine, *build, "--tag", f"{space}/base:1", str(base))
+        base = debian_base(tmp_path / "base", space, registry_address, builder, docker_engine, repository.source)
         made = project(tmp_path / "probe", space, builder, go_image, assemble=assemble)
-        file = made.root / "goctl.toml"
-        text = file.read_text().replace('base = "static"', f'base = "{space}/base:1"').replace('user = "nonroot"\n', "")
-        text = re.sub("default = .*", 'default = ["linux/amd64"]', text)
-        file.write_text(
-            f'{text}\n[targets.probe.image.dockerfile]\npackages = ["goctl-greeting"]\ndistribution = "debian"\n'
-        )
+        on_debian(made, base)
         digest = made.release()["digest"]
     if assemble == "goctl":
         # The repository is gone, and the builder with all that it kept is another: what is there serves.
+        file = made.root / "goctl.toml"
         file.write_text(file.read_text().replace(f'builder = "{builder}"', 'builder = "nobody-made-this"'))
         (made.root / "assets/greeting.txt").write_text("another")
         before, digest = digest, made.release()["digest"]
@@ -239,6 +248,32 @@ def test_debian_packages_are_installed_and_leave_no_lists(
     lines = said(docker_engine, *run, script).splitlines()
     assert lines[:3] == ["hello from Debian", "65532", "0"]
     assert lines[3].startswith("amd64 1.2.3 65532")
+
+
+def test_a_builder_that_made_nothing_yet_has_all_pieces_from_the_cache(
+    space: str, registry_address: str, builders: list[str], go_image: str, docker_engine: str, go: str, tmp_path: Path
+) -> None:
+    """A base and programs, each in a cache of its own: neither is written over the other."""
+    if len(builders) < 2:
+        pytest.skip("needs two builders")
+    with Repository(tmp_path / "apt", "goctl-greeting", secrets.token_hex(8)) as repository:
+        base = debian_base(tmp_path / "base", space, registry_address, builders[0], docker_engine, repository.source)
+        cache = "type=registry,ref={registry}/cache:{target}"
+        more = f'cache-to = ["{cache},mode=max"]\ncache-from = ["{cache}"]\n'
+        made = project(tmp_path / "probe", space, builders[0], go_image, compile="buildkit", more=more)
+        on_debian(made, base)
+        source = made.root / "cmd/probe/main.go"
+        source.write_text(f"{source.read_text()}\n// {secrets.token_hex(8)}\n")
+        digest = made.release()["digest"]
+    # The repository is gone, and with another builder everything that the first one keeps.
+    shutil.rmtree(made.root / ".goctl")
+    file = made.root / "goctl.toml"
+    file.write_text(file.read_text().replace(f'builder = "{builders[0]}"', f'builder = "{builders[1]}"'))
+    events = [json.loads(line) for line in invoke(made, "release", "--json").splitlines()]
+    run = {one["title"]: one["outcome"] for one in events if one["event"] == "step-finished" and " RUN " in one["title"]}
+    assert len(run) >= 2, "packages are installed, and programs compiled"
+    assert {*run.values()} == {"cached"}
+    assert made.release()["digest"] == digest
 
 
 def test_a_dockerfile_of_the_projects_own_is_built(

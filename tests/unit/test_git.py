@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from goctl.config.model import Config, Project, Publish, Target
+from goctl.config.model import BuildKit, Config, Project, Publish, Target
 from goctl.errors import ConfigError
 from goctl.plan.facts import Git
 from goctl.release import git
@@ -167,5 +167,7 @@ def test_git_is_asked_only_where_its_answer_counts() -> None:
         (config("git", targets=plain, publish=Publish(tags=("{version}",))), True),
         (config("1.0", targets=plain, publish=Publish(tags=("{version}",))), False),
         (config("1.0", targets=plain, publish=Publish(tags=("{git.short}",))), True),
+        (config("1.0", targets=plain, buildkit=BuildKit(cache_to=("type=registry,ref={registry}/c:{git.branch}",))), True),
+        (config("1.0", targets=plain, buildkit=BuildKit(cache_from=("type=registry,ref={registry}/c",))), False),
     ):
         assert git.needs_git(made, git.wanted_names(made)) is expected

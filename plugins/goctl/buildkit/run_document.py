@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from goctl.buildkit.caches import own_cache
 from goctl.buildkit.nodes import Builder
 from goctl.buildkit.nodes_checks import Wanted
 from goctl.errors import ConfigError
@@ -108,7 +109,7 @@ def prepared(document: Mapping[str, Any], outputs: Mapping[str, Output], builder
             name = _free(f"{target}-{platform.slug}", tables)
             part = _of_platform(output, platform)
             folders += [part.folder] if isinstance(part, Layout | Files) else []
-            tables[name] = {**own, "platforms": [str(platform)], "output": [_spelled(part)]}
+            tables[name] = {**own, **_own_caches(table, platform), "platforms": [str(platform)], "output": [_spelled(part)]}
             pieces.append(Piece(name, target, (platform,)))
     made = {**document, "target": tables}
     made.pop("group", None)  # names of groups could be those of pieces
@@ -120,6 +121,17 @@ def _of_platform(output: Push | Layout | Files, platform: Platform) -> Push | La
     if isinstance(output, Push):
         return output
     return msgspec.structs.replace(output, folder=output.folder / str(platform).replace("/", "_"))
+
+
+def _own_caches(table: Mapping[str, Any], platform: Platform) -> dict[str, list[Any]]:
+    """The caches of a target's part for one platform: each machine would write over what the others wrote. What the whole
+    target wrote, on one machine, is read too."""
+    found: dict[str, list[Any]] = {}
+    for option in ("cache-from", "cache-to"):
+        entries = table.get(option) or []
+        own = [(own_cache(entry, platform.slug) if isinstance(entry, Mapping) else None) or entry for entry in entries]
+        found[option] = own + [entry for entry in entries if option == "cache-from" and entry not in own]
+    return {option: entries for option, entries in found.items() if entries}
 
 
 def _free(name: str, taken: Mapping[str, Any]) -> str:

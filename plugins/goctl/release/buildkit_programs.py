@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from goctl.buildkit.bakefile import secret, target_names
+from goctl.buildkit.caches import own_cache
 from goctl.buildkit.context import ignore_file
 from goctl.buildkit.dockerfile import programs_text
 from goctl.buildkit.dockerfile_recipes import Compilation, Recipe, arguments, programs_recipe
@@ -76,14 +77,21 @@ def piece(session: Session, recipe: Recipe, what: str, text: str) -> dict[str, V
     table: dict[str, Value] = {
         "args": arguments(recipe),
         "attest": [{"type": "provenance", "disabled": True}],
-        "cache-from": [dict(cache) for cache in recipe.cache_from],
-        "cache-to": [dict(cache) for cache in recipe.cache_to],
+        "cache-from": _caches(session.config.buildkit.cache_from, recipe.cache_from, recipe.target, what),
+        "cache-to": _caches(session.config.buildkit.cache_to, recipe.cache_to, recipe.target, what),
         "context": ".",
         "dockerfile": file,
         "platforms": [str(platform.plain) for platform in recipe.platforms],
         "secret": _secrets(session, recipe),
     }
     return {key: value for key, value in table.items() if value}
+
+
+def _caches(declared: Sequence[str], filled: Sequence[Sequence[tuple[str, str]]], target: str, what: str) -> list[Value]:
+    """The caches of one piece. Where the declared text does not tell targets apart, the piece's name has to."""
+    parts = (what if "{target}" in text else f"{target}-{what}" for text in declared)
+    made = (own_cache(dict(cache), part) for cache, part in zip(filled, parts, strict=False))
+    return [cache for cache in made if cache is not None]
 
 
 def _secrets(session: Session, recipe: Recipe) -> list[Value]:

@@ -18,7 +18,9 @@ from goctl.system.process import Completed, run
 
 def wanted_names(config: Config) -> frozenset[str]:
     """The template names that this configuration uses, with those that a stamp adds."""
-    texts = [*config.publish.tags, *config.buildkit.cache_from, *config.buildkit.cache_to]
+    # {registry} is known to these two alone.
+    caches = (text.replace("{registry}", "") for text in (*config.buildkit.cache_from, *config.buildkit.cache_to))
+    texts = [*config.publish.tags, *caches]
     found: set[str] = set()
     for target in config.targets.values():
         texts += target.ldflags
@@ -32,7 +34,6 @@ def wanted_names(config: Config) -> frozenset[str]:
             found |= {"version", "git.sha", "date"}
     for text in texts:
         found.update(names(text))
-    found.discard("registry")
     return frozenset(found)
 
 

@@ -14,7 +14,8 @@ from goctl.buildkit.dockerfile_recipes import Compilation, Recipe, Sources
 from goctl.buildkit.hcl import BakeFile
 from goctl.buildkit.run import Baked, Results
 from goctl.buildkit.run_document import Files, Layout, Output
-from goctl.config.model import Registry
+from goctl.config.dockerfiles import options
+from goctl.config.model import BuildKit, Registry
 from goctl.errors import BuilderError, GoctlError
 from goctl.oci.layout import LayoutDestination, LayoutOptions
 from goctl.plan.facts import Base
@@ -187,6 +188,59 @@ def test_the_time_of_a_commit_is_no_part_of_a_base(session: Session) -> None:
     builder = Builder()
     made(session, [(recipe("api", packages=("a",)), images("api", ("a",)))], builder)
     assert builder.asked[0]["target"]["api-base"]["args"] == {"SOURCE_DATE_EPOCH": "0"}
+
+
+def caches(session: Session, *texts: str) -> dict[str, dict[str, list[Any]]]:
+    """The caches of both pieces of a target that installs packages and compiles, by piece; `texts` as declared."""
+    session.config = msgspec.structs.replace(
+        session.config, buildkit=BuildKit(cache_to=texts, cache_from=tuple(text.replace("dest=", "src=") for text in texts))
+    )
+    filled = msgspec.structs.replace(
+        recipe("api", compilation("api"), packages=("a",)),
+        **{
+            name: tuple(tuple(options(text.replace("{target}", "api")).items()) for text in declared)
+            for name, declared in (
+                ("cache_to", session.config.buildkit.cache_to),
+                ("cache_from", session.config.buildkit.cache_from),
+            )
+        },
+    )
+    builder = Builder()
+    made(session, [(filled, images("api", ("a",)))], builder)
+    tables: Any = builder.asked[0]["target"]
+    return {name: {option: table.get(option, []) for option in ("cache-to", "cache-from")} for name, table in tables.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "option", "programs", "base"),
+    [
+        ("type=registry,ref=h:5000/c:{target}", "ref", "h:5000/c:api-programs", "h:5000/c:api-base"),
+        ("type=registry,ref=h:5000/c", "ref", "h:5000/c:latest-api-programs", "h:5000/c:latest-api-base"),
+        ("type=local,dest=c/{target}/", "dest", "c/api/programs", "c/api/base"),
+        ("type=gha", "scope", "buildkit-api-programs", "buildkit-api-base"),
+        ("type=gha,scope={target}", "scope", "api-programs", "api-base"),
+        ("type=s3,region=r,bucket=b", "name", "buildkit-api-programs", "buildkit-api-base"),
+        ("type=s3,region=r,bucket=b,name=x;{target}", "name", "x-programs;api-programs", "x-base;api-base"),
+        ("type=azblob,name=n", "name", "n-api-programs", "n-api-base"),
+    ],
+)
+def test_each_piece_has_a_cache_of_its_own_and_reads_it(
+    session: Session, text: str, option: str, programs: str, base: str
+) -> None:
+    found = caches(session, text)
+    assert {name: cache["cache-to"][0][option] for name, cache in found.items()} == {"api": programs, "api-base": base}
+    read = "src" if option == "dest" else option
+    assert {name: cache["cache-from"][0][read] for name, cache in found.items()} == {"api": programs, "api-base": base}
+
+
+def test_what_is_in_an_image_is_no_cache_of_a_piece(session: Session) -> None:
+    found = caches(session, "type=inline", f"type=registry,ref=h/c@{BASE.digest}", f"type=registry,ref=h/c:{'x' * 128}")
+    for piece, cache in found.items():
+        fixed, long = cache["cache-to"]
+        assert fixed["ref"] == f"h/c@{BASE.digest}"
+        tag = long["ref"].removeprefix("h/c:")
+        assert len(tag) == 128
+        assert tag.endswith({"api": "x-api-programs", "api-base": "x-api-base"}[piece])
 
 
 def test_only_images_of_a_part_that_failed_fail(session: Session) -> None:

@@ -205,6 +205,19 @@ def test_folders_of_several_machines_are_one_for_each_platform(kind: type[Layout
     assert f"dest={Path('out/linux_arm64')}" in made.document["target"]["api-linux-arm64"]["output"][0]
 
 
+def test_several_machines_write_no_cache_over_each_others() -> None:
+    cache, fixed = {"type": "registry", "ref": "h/c:api"}, "h/c:plain"
+    table = {**DOCUMENT["target"]["api"], "cache-to": [cache, {"type": "inline"}], "cache-from": [cache, fixed]}
+    made = prepared({"target": {"api": table}}, outputs_of(api=Push(("h/api",))), two_machines())
+    for name, target in made.document["target"].items():
+        own = {"type": "registry", "ref": f"h/c:{name}"}
+        if name != "api":
+            assert target["cache-to"] == [own, {"type": "inline"}]
+            assert target["cache-from"] == [own, fixed, cache], "and what one machine wrote for all"
+    alone = prepared({"target": {"api": table}}, outputs_of(api=Push(("h/api",))), CONTAINER)
+    assert alone.document["target"]["api"]["cache-to"] == table["cache-to"]
+
+
 def test_secrets_are_found_in_both_spellings() -> None:
     document = {"target": {"api": {"secret": ["id=a,env=A", {"id": "b", "src": "f"}, "type=file,id=c,source=g", "id=D"]}}}
     assert list(secrets(document, ["api"])) == [("a", "env", "A"), ("b", "file", "f"), ("c", "file", "g"), ("D", "env", "D")]
