@@ -98,9 +98,15 @@ class BuildKit(Table, frozen=True):
         ),
     ] = ()
     provenance: Annotated[
-        Literal["off", "min", "max"], doc("The provenance attestation that BuildKit makes, and how much it tells.")
+        Literal["off", "min", "max"],
+        doc(
+            "The provenance attestation that BuildKit makes of images that it pushes by a bake file, and how much it tells. "
+            "goctl pushes none: it refuses to push images of its BuildKit engine without."
+        ),
     ] = "off"
-    sbom: Annotated[bool, doc("Whether BuildKit makes an SBOM of each image.")] = False
+    sbom: Annotated[
+        bool, doc("Whether BuildKit makes an SBOM of each image that it pushes by a bake file; else as with provenance.")
+    ] = False
     go_image: Annotated[
         Text,
         doc(

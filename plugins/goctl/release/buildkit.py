@@ -29,7 +29,7 @@ from goctl.values import Platform
 
 if TYPE_CHECKING:
     from goctl.buildkit.dockerfile_recipes import Recipes
-    from goctl.buildkit.hcl import BakeFile
+    from goctl.buildkit.hcl import BakeFile, Value
     from goctl.buildkit.nodes import Builder
     from goctl.buildkit.run import Job, Results
     from goctl.buildkit.run_document import Output
@@ -192,7 +192,7 @@ class BuildKitEngine:
             by_target.setdefault(names[_name(step)], []).append(step)
         with self._folder("images-") as folder:
             outputs: dict[str, Output] = {name: Layout(folder / name) for name in by_target}
-            results = self._bake(made.document, outputs, _executed(made))
+            results = self._bake(_unattested(made.document), outputs, _executed(made))
             for name, own in by_target.items():
                 yield from self._of_target(own, folder / name, results.failed.get(name))
 
@@ -258,6 +258,12 @@ def _refuse(found: Recipes) -> None:
     if found.left:
         words = "; ".join(f"{left.what}: {left.why}" for left in found.left)
         raise ConfigError(f"BuildKit cannot make {words}", hint='set image.engine = "embedded" for it')
+
+
+def _unattested(document: BakeFile) -> BakeFile:
+    """A bake file whose targets make no attestations: they would be left behind in the layout."""
+    none: Value = [{"type": "provenance", "disabled": True}]
+    return {**document, "target": {name: {**table, "attest": none} for name, table in document["target"].items()}}
 
 
 def _executed(made: Made) -> tuple[Platform, ...] | None:

@@ -22,6 +22,7 @@ from goctl.plan.select import parse, select
 from goctl.plan.shard import Shard, slots, split
 from goctl.release import costs
 from goctl.release.accounts import settling
+from goctl.release.attested import refuse_attestations
 from goctl.release.gather import Chosen, gather, wanted_by_unit
 from goctl.release.offline import refuse_networks
 from goctl.release.publish import Publisher
@@ -163,7 +164,9 @@ def release(crew: Crew, request: Request) -> None:
     deploys = _deploys(crew, request, stages)
     everything = choose(crew, deploys.targets if deploys is not None else request.select)
     check_archives(crew, everything, request.task)
-    refuse_networks(crew, {project: own for project, own in everything.items() if "push" in stages[project]})
+    pushing = {project: own for project, own in everything.items() if "push" in stages[project]}
+    refuse_networks(crew, pushing)
+    refuse_attestations(crew, pushing)
     counter = _Counter(crew.first.emit)
     crew.listen(counter)
     with _finishing(counter, started), crew.first.lock(), settling(crew.first), _sharing(crew):
