@@ -17,6 +17,9 @@ from goctl.plan.goenv import go_environment
 
 #: The folder of the sources, and of the programs, in the stage that compiles.
 _SOURCES, _OUT = "/src", "/out"
+#: That of all platforms' programs. Two levels deep: to know what a COPY of a folder reads, BuildKit lists all that is beside
+#: the folder too, which in the root is the whole image (cache/contenthash, scanPath).
+_PROGRAMS = f"{_OUT}/programs"
 #: Who runs a program on a base that packages were installed on, as root, where nothing else is said.
 NOBODY = "65532:65532"
 _CACHES = (
@@ -70,7 +73,7 @@ def programs_text(recipe: Recipe, own: Compilation) -> str:
         found.append("ARG GOCTL_LDFLAGS")
     mounts = [*_CACHES, *_secrets(recipe), f"--mount=type=bind,target={_SOURCES}{writable}"]
     found.append(_run(mounts, _go_builds(own)))
-    found += ["FROM scratch", f"COPY --from=goctl-compile {_OUT}/ /"]
+    found += ["FROM scratch", f"COPY --from=goctl-compile {_PROGRAMS}/ /"]
     return "\n".join(found) + "\n"
 
 
@@ -91,7 +94,7 @@ def _go_builds(own: Compilation) -> list[str]:
     commands = []
     for platform in own.platforms:
         environment = [f"{name}={value}" for name, value in go_environment(platform).items()]
-        folder = f"{_OUT}/{platform.slug}/"
+        folder = f"{_PROGRAMS}/{platform.slug}/"
         commands.append(" ".join([*_assignments(own), *environment, "go", "build", *flags, "-o", folder, "--", *packages]))
     if len(commands) == 1:
         return commands

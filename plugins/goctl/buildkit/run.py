@@ -82,12 +82,8 @@ def bake(job: Job, emit: Emit) -> Results:
     Raises BuilderError, before anything runs, for what the builder cannot do; BuildError for a step that failed;
     ConfigError for a secret that is not there.
     """
-    check(
-        job.builder,
-        [wanted(job.document, target, output, job.executed) for target, output in job.outputs.items()],
-        emulated=job.emulated,
-        containerd_store=job.containerd_store,
-    )
+    asked = [wanted(job.document, target, output, job.executed) for target, output in job.outputs.items()]
+    check(job.builder, asked, emulated=job.emulated, containerd_store=job.containerd_store)
     hidden = _secrets(job)
     ready = prepared(job.document, job.outputs, job.builder)
     for folder in ready.folders:
@@ -103,6 +99,9 @@ def bake(job: Job, emit: Emit) -> Results:
         write_atomic(file, json.dumps(ready.document).encode(), durable=False, private=True)
         # Provenance is attached to images; the file of digests need not repeat all of it.
         environment.setdefault("BUILDX_METADATA_PROVENANCE", "disabled")
+        if not any(one.attestations for one in asked):
+            # buildx asks git for the checkout's commit and address, process after process, for provenance alone.
+            environment.setdefault("BUILDX_GIT_INFO", "false")
         once = partial(_once, job, ready.folders, file, environment, hidden, emit)
         digests, failed = _all(once, ready.pieces, job, emit)
     return _results(ready.pieces, digests, failed)

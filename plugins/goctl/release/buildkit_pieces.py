@@ -6,7 +6,9 @@ same; programs come as files, and layers, configurations and times are the assem
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -121,12 +123,16 @@ def _bases(
 
 
 def _taken_programs(part: _Part, folder: Path) -> Iterator[tuple[str, Binary]]:
+    found: dict[str, Path] = {}
     for image in part.images:
         for program in image.programs:
             path = folder / image.platform.slug / PurePosixPath(program.path).name
             if not path.is_file():
                 raise BuildError(f"BuildKit made no {path.name} of {image.target} for {image.platform}")
-            yield program.step, Binary(path.as_posix(), digest_of(path), path.stat().st_size)
+            found[program.step] = path
+    with ThreadPoolExecutor(os.cpu_count() or 2, "digest") as pool:
+        for (step, path), digest in zip(found.items(), pool.map(digest_of, found.values()), strict=True):
+            yield step, Binary(path.as_posix(), digest, path.stat().st_size)
 
 
 def _taken_bases(session: Session, part: _Part, folder: Path) -> Iterator[tuple[str, Base]]:

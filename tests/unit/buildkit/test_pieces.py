@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -271,11 +272,12 @@ def test_sources_are_mounted_and_compiled_for_all_platforms_at_once() -> None:
     assert "COPY go.mod" not in text
     assert "--mount=type=bind,source=go.sum,target=/src/go.sum " in text
     assert text.count("go build") == len(BOTH)
+    assert re.search(r"COPY --from=goctl-compile /[^/ ]+/[^/ ]+/ /", text), "beside a folder in the root is the whole image"
     assert 'for one in $all; do wait "$one" || exit; done' in text
     one = programs_text(recipe("api"), msgspec.structs.replace(compilation("api"), platforms=(ARM,)))
     assert (
-        "GOOS=linux GOARCH=arm CGO_ENABLED=0 GOARM=7 go build -trimpath -buildvcs=false -o /out/linux-arm-v7/ -- ./cmd/api\n"
-        in one
+        "GOOS=linux GOARCH=arm CGO_ENABLED=0 GOARM=7 go build -trimpath -buildvcs=false "
+        "-o /out/programs/linux-arm-v7/ -- ./cmd/api\n" in one
     )
     assert "wait" not in one
 

@@ -272,11 +272,13 @@ class Bakes:
         self.answers = list(answers)
         self.baked: list[list[str]] = []
         self.args: list[Sequence[str]] = []
+        self.environments: list[Mapping[str, str]] = []
 
     def __call__(self, args: Sequence[str], *, on_stderr: Callable[[str], None], **more: Any) -> Completed:
         names = [word for word in args[args.index("--file") + 2 :] if not word.startswith("-") and "=" not in word]
         self.baked.append(names)
         self.args.append(args)
+        self.environments.append(more["env"])
         code, said, metadata = self.answers.pop(0)
         for line in said.splitlines():
             on_stderr(line)
@@ -313,6 +315,18 @@ def job(root: Path, **changes: Any) -> Job:
         "document": DOCUMENT, "outputs": BOTH, "root": root, "scratch": root / "s", "builder": CONTAINER, **changes,
     }  # fmt: skip
     return Job(**known)
+
+
+def test_git_is_asked_for_provenance_alone(
+    tmp_path: Path, bakes: Callable[..., Bakes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BUILDX_GIT_INFO", raising=False)
+    made = bakes(*[(0, "", {"api": {}, "web": {}, "plain": {}})] * 3)
+    bake(job(tmp_path, outputs=outputs_of(plain=Nowhere())), lambda event: None)
+    bake(job(tmp_path, outputs=outputs_of(web=Nowhere())), lambda event: None)
+    monkeypatch.setenv("BUILDX_GIT_INFO", "true")
+    bake(job(tmp_path, outputs=outputs_of(plain=Nowhere())), lambda event: None)
+    assert [environment.get("BUILDX_GIT_INFO") for environment in made.environments] == ["false", None, "true"]
 
 
 def test_all_targets_are_baked_at_once(tmp_path: Path, bakes: Callable[..., Bakes]) -> None:
