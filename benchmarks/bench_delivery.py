@@ -63,7 +63,7 @@ class Bench:
     def __init__(self, root: Path, cluster: str) -> None:
         self.root = root
         self.cluster = cluster
-        self.platform = nodes.ask(nodes.nodes_of(cluster)[0]).platform
+        self.platform = nodes.Node(nodes.nodes_of(cluster)[0]).platform
         self.host = Host(root / "host")
         self._number = 0
         chance = random.Random(1)

@@ -202,7 +202,7 @@ def test_a_pod_runs_what_was_delivered(cluster: There, tmp_path: Path, programs:
     host = Host(tmp_path)
     first = released(host, programs, "first")
     assert deliver(cluster, host, first) > 2 * len(gzip.compress(programs["amd64"], 1)) // 2
-    held = [nodes.ask(name) for name in nodes.nodes_of(cluster.name)]
+    held = [nodes.Node(name) for name in nodes.nodes_of(cluster.name)]
     assert len(held) == 2
     for one in held:
         assert one.names[f"kind.local/hello@{first.digest}"] == first.digest
@@ -233,9 +233,9 @@ def test_what_a_node_lost_comes_again(cluster: There, tmp_path: Path, programs: 
     deliver(cluster, host, index)
     layer = index.images[0].layers[1].digest
     subprocess.run(["docker", "exec", cluster.worker, "ctr", "-n", "k8s.io", "content", "rm", layer], check=True)
-    assert layer not in nodes.ask(cluster.worker).content
+    assert layer not in nodes.Node(cluster.worker).content
     assert deliver(cluster, host, index) > 0
-    assert layer in nodes.ask(cluster.worker).content
+    assert layer in nodes.Node(cluster.worker).content
     assert said(cluster, f"kind.local/hello@{index.digest}", cluster.worker) == "amd64 lost"
 
 

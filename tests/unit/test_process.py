@@ -77,6 +77,24 @@ def test_what_a_child_prints_and_how_it_ends() -> None:
     assert done.args[0] == sys.executable
 
 
+def test_a_child_has_each_part_before_the_next_is_made() -> None:
+    answers: list[bytes] = []
+    answered = threading.Event()
+
+    def take(line: bytes) -> None:
+        answers.append(line)
+        answered.set()
+
+    def parts() -> Iterator[bytes]:
+        yield b"one\n"
+        assert answered.wait(10)
+        yield b"two\n"
+
+    code = "import sys\nfor line in sys.stdin: print(line.upper(), end='', flush=True)"
+    assert process.run(python(code), input=parts(), take_stdout=take).code == 0
+    assert b"".join(answers).split() == [b"ONE", b"TWO"]
+
+
 def test_bytes_that_are_no_text_do_not_stop_anything() -> None:
     lines: list[str] = []
     done = process.run(python(r"import os; os.write(1, b'a\xff\r\n\0b\nlast')"), on_stdout=lines.append)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from goctl.cluster import nodes
-from goctl.cluster.nodes import Held
+from goctl.cluster.nodes import Node
 from goctl.config.model import Registry
 from goctl.contracts import Host, Image, Index, Progress
 from goctl.errors import ClusterError, ConfigError, ImageError
@@ -54,23 +54,29 @@ class KindDestination:
         if not ("." in first or ":" in first or first == "localhost"):
             raise ConfigError(f"registries.{name}.url: {first!r} does not look like a host", hint=f"write {PREFIX}/{first}")
         self._guard = threading.Lock()
-        self._held: list[Held] | None = None
+        self._known: list[Node] | None = None
 
     def reference(self, repository: str, tag: str = "", digest: Digest | None = None) -> str:
         """The name for a Pod."""
         return f"{self._prefix}/{repository}" + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
 
     def missing(self, repository: str, index: Index, tags: Iterable[str]) -> tuple[str, ...]:
-        wanted, held = tuple(tags), self._nodes()
-        if any(self._lacking(one, repository, index).is_something for one in held):
-            return wanted
-        names = {tag: self.reference(repository, tag) for tag in wanted}
-        return tuple(tag for tag in wanted if any(one.names.get(names[tag]) != index.digest for one in held))
+        wanted = {tag: self.reference(repository, tag) for tag in tags}
+
+        def absent(node: Node) -> set[str]:
+            if self._lacking(node, repository, index).is_something:
+                return set(wanted)
+            return {tag for tag, name in wanted.items() if node.names.get(name) != index.digest}
+
+        found = set().union(*_at_once(absent, self._nodes()))
+        return tuple(tag for tag in wanted if tag in found)
 
     def upload(self, repository: str, content: Image | Index, progress: Progress) -> int:
         """Sends each node what it lacks; the bytes of content that were sent, to all of them."""
         if isinstance(content, Image):
-            return 0  # what a node's platform is served best by is known when all images are
+            # What a node's platform is served best by is known when all images are. What it holds can be asked meanwhile.
+            self._nodes()
+            return 0
         parcels = [parcel for one in self._nodes() if (parcel := self._lacking(one, repository, content)).is_something]
         total, sent = sum(parcel.size for parcel in parcels), 0
         guard = threading.Lock()
@@ -86,7 +92,8 @@ class KindDestination:
                 self._send(parcel, count)
             except ClusterError:
                 # What a node held may have been thrown away since it was asked: it is asked once more.
-                again = self._lacking(self._again(parcel.held), repository, content)
+                parcel.node.look()
+                again = self._lacking(parcel.node, repository, content)
                 if again == parcel:
                     raise
                 self._send(again, count)
@@ -99,33 +106,28 @@ class KindDestination:
         if not names:
             return
 
-        def name(held: Held) -> None:
-            self._send(_Parcel(held, [(name, index.descriptor) for name in names], []), lambda _: None)
+        def name(node: Node) -> None:
+            self._send(_Parcel(node, [(name, index.descriptor) for name in names], []), lambda _: None)
 
         _at_once(name, self._nodes())
 
-    def _nodes(self) -> list[Held]:
-        """What the nodes hold: asked for once, and kept in step with what they are sent."""
+    def _nodes(self) -> list[Node]:
+        """The nodes: asked once for what they hold."""
         with self._guard:
-            if self._held is None:
-                self._held = _at_once(nodes.ask, nodes.nodes_of(self._cluster))
-            return self._held
+            if self._known is None:
+                self._known = _at_once(nodes.Node, nodes.nodes_of(self._cluster))
+            return self._known
 
-    def _again(self, held: Held) -> Held:
-        now = nodes.ask(held.node)
-        held.content, held.names = now.content, now.names
-        return held
-
-    def _lacking(self, held: Held, repository: str, index: Index) -> _Parcel:
+    def _lacking(self, node: Node, repository: str, index: Index) -> _Parcel:
         """What a node has to be sent of an index, and of the images in it that it can run."""
-        images = self._images(held.platform, index)
+        images = self._images(node.platform, index)
         contents = [index.descriptor, *(image.manifest for image in images)]
         named = [(self.reference(repository, digest=one.digest), one) for one in contents]
         blobs = [blob for image in images for blob in (image.manifest, image.config, *image.layers)]
         unique = {blob.digest: blob for blob in (index.descriptor, *blobs)}
-        lacking = [blob for digest, blob in unique.items() if digest not in held.content]
+        lacking = [blob for digest, blob in unique.items() if digest not in node.content]
         # containerd takes no content that no name leads to.
-        return _Parcel(held, [(name, one) for name, one in named if lacking or held.names.get(name) != one.digest], lacking)
+        return _Parcel(node, [(name, one) for name, one in named if lacking or node.names.get(name) != one.digest], lacking)
 
     def _images(self, own: Platform, index: Index) -> list[Image]:
         """The image for a node's own platform, and those that it is declared to run besides."""
@@ -144,15 +146,16 @@ class KindDestination:
             for name, one in parcel.names
         ]
 
+        size, parts = layout_of(entries, parcel.blobs, self._open)
+
         def stream() -> Iterator[bytes]:
-            for data in layout_of(entries, parcel.blobs, self._open):
+            for data in parts:
                 self._host.check()
                 yield data
                 count(len(data))
 
-        nodes.take(parcel.held.node, stream())
-        parcel.held.content |= {blob.digest for blob in parcel.blobs}
-        parcel.held.names |= {name: str(one.digest) for name, one in parcel.names}
+        names = {name: str(one.digest) for name, one in parcel.names}
+        parcel.node.take(stream(), size, [blob.digest for blob in parcel.blobs], names)
 
     @contextlib.contextmanager
     def _open(self, blob: Descriptor) -> Iterator[Any]:
@@ -163,7 +166,7 @@ class KindDestination:
 class _Parcel(msgspec.Struct, frozen=True):
     """Names and content for one node."""
 
-    held: Held
+    node: Node
     names: list[tuple[str, Descriptor]]
     blobs: list[Descriptor]
 

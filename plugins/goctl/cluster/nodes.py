@@ -1,4 +1,4 @@
-"""The containerd of a kind node: what it holds, and content for it, by `docker exec`.
+"""The containerd of a kind node: what it holds, and content for it.
 
 Nothing is taken from the engine's own image store, and no file is written on the way.
 """
@@ -6,31 +6,58 @@ Nothing is taken from the engine's own image store, and no file is written on th
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-import msgspec
-
 from goctl.cluster.found import CLUSTER_LABEL, CONTROL_PLANE, ROLE_LABEL
+from goctl.cluster.talks import Talks
 from goctl.errors import ClusterError
 from goctl.system.process import run
-from goctl.values import Platform
+from goctl.values import Digest, Platform
 
-#: Where the kubelet's images are.
-_CTR: Final = ("ctr", "-n", "k8s.io")
-# One start for three questions; constant, and for a shell in the node.
-_ASK: Final = "uname -m; ctr -n k8s.io content ls -q && echo -- && ctr -n k8s.io images ls"
 _MACHINES: Final = {"x86_64": "linux/amd64", "aarch64": "linux/arm64", "armv7l": "linux/arm/v7"}
 _FORMAT: Final = f'{{{{.Names}}}}\t{{{{.State}}}}\t{{{{.Label "{ROLE_LABEL}"}}}}'
+_DOING: Final = "tell what it holds"
 
 
-class Held(msgspec.Struct):
-    """What a node holds: content by digest, and what names of images stand for."""
+class Node:
+    """One node, and what it holds of the kubelet's images (containerd's namespace k8s.io): looked up now, and kept in step
+    with what it is given. Raises ClusterError where the node does not tell."""
 
-    node: str
-    platform: Platform
-    content: set[str]
-    names: dict[str, str]
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._talks = Talks(name)
+        self._guard = threading.Lock()
+        self.look()
+
+    def look(self) -> None:
+        """Asks anew."""
+        machine, *content = self._talks.ask("content", _DOING)
+        with self._guard:
+            self.platform = Platform.parse(_MACHINES.get(machine, f"linux/{machine}"))
+            self.content = set(content)
+            self._names: dict[str, str] | None = None
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """What the names of images stand for. Asked for when it is first needed: containerd measures every image."""
+        with self._guard:
+            if self._names is None:
+                rows = [line.split() for line in self._talks.ask("images", _DOING)[1:]]
+                self._names = {row[0]: row[2] for row in rows if len(row) > 2}
+            return self._names
+
+    def take(self, archive: Iterable[bytes], size: int, content: Iterable[Digest], names: Mapping[str, str]) -> None:
+        """Has it take an image layout, an archive of `size` bytes, with this content and these names in it.
+
+        Raises ClusterError, and what the archive raises.
+        """
+        self._talks.give(archive, size)
+        with self._guard:
+            self.content |= set(content)
+            if self._names is not None:
+                self._names = {**self._names, **names}
 
 
 def nodes_of(cluster: str) -> list[str]:
@@ -46,38 +73,3 @@ def nodes_of(cluster: str) -> list[str]:
     if stopped:
         raise ClusterError(f"not running: {', '.join(stopped)}", hint="`invoke cluster.up` starts them")
     return sorted(name for name, _ in nodes)
-
-
-def ask(node: str) -> Held:
-    """What a node holds."""
-    done = run(("docker", "exec", node, "sh", "-c", _ASK), timeout=60)
-    if done.code:
-        raise _refusal(node, "tell what it holds", done.errors or done.text)
-    machine, _, rest = done.text.partition("\n")
-    content, _, images = rest.partition("--\n")
-    rows = [line.split() for line in images.splitlines()[1:]]
-    return Held(
-        node,
-        Platform.parse(_MACHINES.get(machine, f"linux/{machine}")),
-        set(content.split()),
-        {row[0]: row[2] for row in rows if len(row) > 2},
-    )
-
-
-def take(node: str, archive: Iterable[bytes]) -> None:
-    """Has a node take the content and the names of an image layout.
-
-    Nothing is unpacked: the kubelet does so when it first starts a container, as with the images that kind itself brings.
-    Raises ClusterError, and what the archive raises.
-    """
-    done = run(("docker", "exec", "--interactive", node, *_CTR, "images", "import", "--no-unpack", "-"), input=archive)
-    if done.code:
-        raise _refusal(node, "take an image", done.errors or done.text)
-
-
-def _refusal(node: str, doing: str, said: str) -> ClusterError:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    hint = "`docker exec` of it has to work, and containerd in it to run"
-    if "no space left" in said:
-        hint = "the disk of Docker's engine is full: `docker system prune` frees some"
-    return ClusterError(f"the node {node} could not {doing}: {' '.join(lines[-3:]) or 'it said nothing'}", hint=hint)

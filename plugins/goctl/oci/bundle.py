@@ -26,6 +26,7 @@ Open = Callable[[Descriptor], AbstractContextManager[BinaryIO]]
 
 DOCKERS_LIST: Final = "manifest.json"
 _MODE: Final = 0o644
+_END: Final = bytes(2 * 512)
 _READ: Final = 1 << 20
 _MACHINES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64", "armv7l": "arm/v7"}
 
@@ -62,21 +63,30 @@ def stream(named: Sequence[Named], open_blob: Open, *, docker: bool) -> Iterator
     yield from archive(_documents(named, docker=docker), blobs_of(named), open_blob)
 
 
-def layout_of(entries: Sequence[Mapping[str, Any]], blobs: Iterable[Descriptor], open_blob: Open) -> Iterator[bytes]:
-    """An image layout in a tar archive with these entries in its index, and these blobs alone."""
+def layout_of(
+    entries: Sequence[Mapping[str, Any]], blobs: Sequence[Descriptor], open_blob: Open
+) -> tuple[int, Iterator[bytes]]:
+    """An image layout in a tar archive with these entries in its index, and these blobs alone: how many bytes, and they."""
     index = to_json({"schemaVersion": 2, "mediaType": manifests.INDEX, "manifests": list(entries)})
-    return archive([("oci-layout", LAYOUT), ("index.json", index)], blobs, open_blob)
+    documents = [("oci-layout", LAYOUT), ("index.json", index)]
+    sizes = [(name, len(content)) for name, content in documents] + [(path_of(blob), blob.size) for blob in blobs]
+    size = sum(len(_header(*one)) + one[1] + len(padding(one[1])) for one in sizes) + len(_END)
+    return size, archive(documents, blobs, open_blob)
 
 
 def archive(documents: Iterable[tuple[str, bytes]], blobs: Iterable[Descriptor], open_blob: Open) -> Iterator[bytes]:
     """Documents by name, and blobs where a layout has them. Raises StorageError for a blob that is not what it should be."""
     for name, content in documents:
-        yield header(Entry(name=name, source=b"", mode=_MODE), len(content)) + content + padding(len(content))
+        yield _header(name, len(content)) + content + padding(len(content))
     for blob in blobs:
-        yield header(Entry(name=path_of(blob), source=b"", mode=_MODE), blob.size)
+        yield _header(path_of(blob), blob.size)
         yield from _content(blob, open_blob)
         yield padding(blob.size)
-    yield bytes(2 * 512)
+    yield _END
+
+
+def _header(name: str, size: int) -> bytes:
+    return header(Entry(name=name, source=b"", mode=_MODE), size)
 
 
 def path_of(blob: Descriptor) -> str:

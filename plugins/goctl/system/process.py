@@ -212,9 +212,11 @@ class _Feeder(threading.Thread):
 
 
 def _written(pipe: IO[bytes], part: bytes) -> bool:
-    """Whether the child took a part. One that ends without reading breaks the pipe: its exit code says what that means."""
+    """Whether the child took a part, which reaches it now: the next may be made when it has answered. One that ends without
+    reading breaks the pipe: its exit code says what that means."""
     try:
         pipe.write(part)
+        pipe.flush()
     except OSError:
         return False
     return True

@@ -11,7 +11,6 @@ from tests.unit.cluster.containerd import Node
 
 from goctl.cluster import delivery, nodes
 from goctl.cluster.delivery import KindDestination, KindOptions
-from goctl.cluster.nodes import Held
 from goctl.config.cluster import Cluster
 from goctl.config.deploy import Deploy
 from goctl.config.model import Config, Registry
@@ -40,8 +39,13 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> list[Node]:
 
     by_name: Callable[[str], Node] = lambda name: next(node for node in found if node.name == name)  # noqa: E731
     monkeypatch.setattr(nodes, "nodes_of", nodes_of)
-    monkeypatch.setattr(nodes, "ask", lambda name: by_name(name).ask())
-    monkeypatch.setattr(nodes, "take", lambda name, archive: by_name(name).take(archive))
+
+    def looked_at(name: str) -> Node:
+        node = by_name(name)
+        node.look()
+        return node
+
+    monkeypatch.setattr(nodes, "Node", looked_at)
     return found
 
 
@@ -72,22 +76,22 @@ def test_every_node_has_the_released_digest_for_its_own_platform(host: Host, clu
     deliver(host, index)
     amd, arm = index.images
     for node in cluster:
-        assert node.names == {
+        assert node.called == {
             f"kind.local/api@{index.digest}": index.digest,
             f"kind.local/api@{amd.digest}": amd.digest,
             "kind.local/api:1.0": index.digest,
             "kind.local/api:latest": index.digest,
         }
-        assert set(node.content) == {index.digest, amd.digest, amd.config.digest, amd.layers[0].digest}
-        assert arm.digest not in node.content
+        assert set(node.held) == {index.digest, amd.digest, amd.config.digest, amd.layers[0].digest}
+        assert arm.digest not in node.held
 
 
 def test_nodes_of_two_platforms_get_their_own(host: Host, cluster: list[Node]) -> None:
     cluster.append(Node("shop-worker2", "linux/arm64"))
     index = make_index(host, ("linux/amd64", "linux/arm64"), [LARGE])
     deliver(host, index)
-    assert index.images[1].digest in cluster[2].content
-    assert index.images[0].digest not in cluster[2].content
+    assert index.images[1].digest in cluster[2].held
+    assert index.images[0].digest not in cluster[2].held
 
 
 def test_declared_platforms_are_sent_too(host: Host, cluster: list[Node]) -> None:
@@ -96,15 +100,15 @@ def test_declared_platforms_are_sent_too(host: Host, cluster: list[Node]) -> Non
     index = make_index(host, ("linux/amd64", "linux/arm64"), [LARGE])
     deliver(host, index)
     arm = index.images[1]
-    assert cluster[0].names[f"kind.local/api@{arm.digest}"] == arm.digest
-    assert arm.config.digest in cluster[0].content
+    assert cluster[0].called[f"kind.local/api@{arm.digest}"] == arm.digest
+    assert arm.config.digest in cluster[0].held
 
 
 def test_only_what_a_node_lacks_is_sent(host: Host, cluster: list[Node]) -> None:
     deliver(host, make_index(host, ("linux/amd64",), [LARGE, SMALL]))
     for node in cluster:
         node.took.clear()
-    del cluster[1].content[next(digest for digest, content in cluster[1].content.items() if content == LARGE)]
+    del cluster[1].held[next(digest for digest, content in cluster[1].held.items() if content == LARGE)]
     index = make_index(host, ("linux/amd64",), [LARGE, OTHER])
     sent = deliver(host, index)
     documents = index.descriptor.size + index.images[0].manifest.size + index.images[0].config.size
@@ -116,34 +120,54 @@ def test_only_what_a_node_lacks_is_sent(host: Host, cluster: list[Node]) -> None
 def test_nothing_is_sent_when_there_is_nothing_to_do(host: Host, cluster: list[Node]) -> None:
     index = make_index(host, ("linux/amd64",), [LARGE])
     deliver(host, index)
-    before = [(node.asked, len(node.took)) for node in cluster]
+    before = [(node.asked, node.listed, len(node.took)) for node in cluster]
     there = destination(host)
     assert there.missing("api", index, ("1.0",)) == ()
     assert there.missing("api", index, ("latest",)) == ()
     # Each node was asked once, for all targets and tags.
-    assert [(node.asked, len(node.took)) for node in cluster] == [(asked + 1, took) for asked, took in before]
+    assert [(node.asked, node.listed, len(node.took)) for node in cluster] == [
+        (asked + 1, listed + 1, took) for asked, listed, took in before
+    ]
+
+
+def test_names_are_not_asked_for_where_content_lacks(host: Host, cluster: list[Node]) -> None:
+    index = make_index(host, ("linux/amd64",), [LARGE])
+    there = destination(host)
+    assert there.missing("api", index, ("1.0",)) == ("1.0",)
+    there.upload("api", index, lambda done, total: None)
+    there.tag("api", index, ("1.0",))
+    assert [node.listed for node in cluster] == [0, 0]
+
+
+def test_nodes_are_asked_while_images_are_still_made(host: Host, cluster: list[Node]) -> None:
+    index = make_index(host, ("linux/amd64",), [LARGE])
+    there = destination(host)
+    assert there.upload("api", index.images[0], lambda done, total: None) == 0
+    assert [node.asked for node in cluster] == [1, 1]
+    there.missing("api", index, ("1.0",))
+    assert [node.asked for node in cluster] == [1, 1]
 
 
 def test_a_tag_moves_with_no_content(host: Host, cluster: list[Node]) -> None:
     index = make_index(host, ("linux/amd64",), [LARGE])
     deliver(host, index, ("1.0",))
     for node in cluster:
-        node.names["kind.local/api:latest"] = "sha256:" + "0" * 64
+        node.called["kind.local/api:latest"] = "sha256:" + "0" * 64
     there = destination(host)
     assert there.missing("api", index, ("1.0", "latest")) == ("latest",)
     assert there.upload("api", index, lambda done, total: None) == 0
     there.tag("api", index, ("latest",))
-    assert cluster[0].names["kind.local/api:latest"] == index.digest
+    assert cluster[0].called["kind.local/api:latest"] == index.digest
     assert cluster[0].took[-1] == 0
 
 
 def test_an_image_without_all_its_content_is_sent_again(host: Host, cluster: list[Node]) -> None:
     index = make_index(host, ("linux/amd64",), [LARGE])
     deliver(host, index)
-    del cluster[1].content[index.images[0].layers[0].digest]
+    del cluster[1].held[index.images[0].layers[0].digest]
     assert destination(host).missing("api", index, ("1.0",)) == ("1.0",)
     deliver(host, index)
-    assert index.images[0].layers[0].digest in cluster[1].content
+    assert index.images[0].layers[0].digest in cluster[1].held
 
 
 def test_what_a_node_threw_away_meanwhile_is_sent_after_all(
@@ -153,27 +177,23 @@ def test_what_a_node_threw_away_meanwhile_is_sent_after_all(
     index = make_index(host, ("linux/amd64",), [LARGE, OTHER])
     there = destination(host)
     assert there.missing("api", index, ("1.0",))
-    cluster[0].content.clear()
-    cluster[0].names.clear()
+    cluster[0].held.clear()
+    cluster[0].called.clear()
     there.upload("api", index, lambda done, total: None)
-    assert set(cluster[0].content) >= {layer.digest for layer in index.images[0].layers}
+    assert set(cluster[0].held) >= {layer.digest for layer in index.images[0].layers}
 
 
 def test_a_refusal_that_lasts_is_raised_after_all_were_tried(
     host: Host, cluster: list[Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = nodes.take
+    def refuse(archive: Iterable[bytes], size: int) -> None:
+        raise ClusterError("no space left on device")
 
-    def refuse(name: str, archive: Iterable[bytes]) -> None:
-        if name == "shop-control-plane":
-            raise ClusterError("no space left on device")
-        real(name, archive)
-
-    monkeypatch.setattr(nodes, "take", refuse)
+    monkeypatch.setattr(cluster[0], "take_in", refuse)
     index = make_index(host, ("linux/amd64",), [LARGE])
     with pytest.raises(ClusterError, match="no space left"):
         destination(host).upload("api", index, lambda done, total: None)
-    assert index.digest in cluster[1].content
+    assert index.digest in cluster[1].held
 
 
 def test_a_release_without_the_nodes_platform_says_so(host: Host, cluster: list[Node]) -> None:
@@ -196,7 +216,7 @@ def test_an_interrupt_ends_the_stream(host: Host, cluster: list[Node], monkeypat
     monkeypatch.setattr(host, "check", check)
     with pytest.raises(Interrupted):
         destination(host).upload("api", make_index(host, ("linux/amd64",), [LARGE]), lambda done, total: None)
-    assert not cluster[0].names
+    assert not cluster[0].called
 
 
 @pytest.mark.parametrize("address", ["", "/x", "shop/Images", "shop/corp", "shop/a b"])
@@ -208,7 +228,7 @@ def test_addresses_that_lead_nowhere(host: Host, address: str) -> None:
 def test_another_prefix(host: Host, cluster: list[Node]) -> None:
     index = make_index(host, ("linux/amd64",))
     deliver(host, index, address="shop/registry.example.com/team")
-    assert cluster[0].names["registry.example.com/team/api:1.0"] == index.digest
+    assert cluster[0].called["registry.example.com/team/api:1.0"] == index.digest
 
 
 def test_no_cluster_says_what_to_do(host: Host, cluster: list[Node]) -> None:
@@ -216,31 +236,9 @@ def test_no_cluster_says_what_to_do(host: Host, cluster: list[Node]) -> None:
         destination(host, "other").missing("api", make_index(host), ("1.0",))
 
 
-ANSWER = """x86_64
-sha256:aaa
-sha256:bbb
---
-REF                  TYPE                                    DIGEST     SIZE    PLATFORMS   LABELS
-kind.local/api:1.0   application/vnd.oci.image.index.v1+json sha256:ccc 1.2 MiB linux/amd64 a=b
-"""
-
-
 class Done:
-    def __init__(self, text: str, code: int = 0, errors: str = "") -> None:
-        self.text, self.code, self.errors = text, code, errors
-
-
-def test_what_a_node_answers_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nodes, "run", lambda *args, **options: Done(ANSWER))
-    held = nodes.ask("shop-worker")
-    assert held == Held("shop-worker", held.platform, {"sha256:aaa", "sha256:bbb"}, {"kind.local/api:1.0": "sha256:ccc"})
-    assert str(held.platform) == "linux/amd64"
-
-
-def test_a_node_whose_containerd_is_away_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nodes, "run", lambda *args, **options: Done("x86_64\n", 1, "ctr: cannot dial containerd.sock\n"))
-    with pytest.raises(ClusterError, match="shop-worker could not tell what it holds: ctr: cannot dial"):
-        nodes.ask("shop-worker")
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
 @pytest.mark.parametrize(
