@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
 
 import msgspec
@@ -100,8 +100,11 @@ def compare(api: Api, placed: Sequence[Placed], *, force: bool = False, made: It
     Raises ClusterError with everything that it refuses: conflicts with who owns which field, what is invalid.
     """
     coming = _Coming(placed, made)
+    # Both questions of all objects at once: where the API server is far away, each that waits for another is felt.
     with ThreadPoolExecutor(WIDTH, "compare") as pool:
-        tried = list(pool.map(lambda one: _compared(api, one, coming, force=force), placed))
+        live = [pool.submit(api.get, one.key) for one in placed]
+        after = [pool.submit(api.apply, one.content, one.key, force=force, dry_run=True) for one in placed]
+        tried = [_compared(*asked, coming) for asked in zip(placed, live, after, strict=True)]
     errors = [one for one in tried if isinstance(one, ClusterError)]
     if errors:
         raise errors[0] if len(errors) == 1 else _joined(errors)
@@ -124,10 +127,9 @@ class _Coming:
         return key.namespace in self.namespaces or (key.api_version.rpartition("/")[0], key.kind) in self.kinds
 
 
-def _compared(api: Api, one: Placed, coming: _Coming, *, force: bool) -> Change | ClusterError:
+def _compared(one: Placed, asked: Future[Object | None], tried: Future[Object], coming: _Coming) -> Change | ClusterError:
     try:
-        live = api.get(one.key)
-        after = api.apply(one.content, one.key, force=force, dry_run=True)
+        live, after = asked.result(), tried.result()
     except ClusterError as error:
         if error.status == 404 and coming.holds(one.key):
             return Change(one, "create")

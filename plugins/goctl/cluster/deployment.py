@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -26,9 +28,11 @@ from goctl.cluster.objects import dig
 from goctl.cluster.pulling import Login, with_login
 from goctl.cluster.rollout import WATCHED, running, status
 from goctl.cluster.running import Rules, Run, extra
-from goctl.cluster.verification import Subject, Verdict, judge, verify
 from goctl.errors import ClusterError, ConfigError
 from goctl.events import Deployed, Emit, Notice, StepFinished
+
+if TYPE_CHECKING:
+    from goctl.cluster.verification import Subject, Verdict
 
 __all__ = ["Deployment", "Place", "Rules", "Standing", "Wanted"]
 
@@ -79,8 +83,10 @@ class Deployment:
         started = time.monotonic()
         wanted = msgspec.structs.replace(wanted, manifests=self._beside(wanted.manifests, rules))
         placed = self.placed(wanted)
-        records = self.history.records()
-        changes = self.compare(placed, rules)
+        with ThreadPoolExecutor(1, "history") as pool:
+            asked = pool.submit(self.history.records)
+            changes = self.compare(placed, rules)
+            records = asked.result()
         if self._is_done(wanted, changes, records, rules):
             self._tell(changes, records[-1], "unchanged", started)
             return records[-1], False
@@ -99,7 +105,7 @@ class Deployment:
                 self._check()
                 lease.ensure()
 
-            judge(self._verify(wanted, rules, check))
+            self._prove(wanted, rules, check)
             if rules.is_pinned and self._pin(records, rules, check):
                 records, changes = self.history.records(), self.compare(placed, rules)
             record = self._roll_out(wanted, placed, changes, records, rules, check)
@@ -170,9 +176,18 @@ class Deployment:
         self._log_in(wanted)
         return self._verify(wanted, rules, self._check)
 
+    def _prove(self, wanted: Wanted, rules: Rules, check: Callable[[], None]) -> None:
+        """Has each platform's image tell its architecture, where that is asked for. Raises RolloutError."""
+        if verdicts := self._verify(wanted, rules, check):
+            from goctl.cluster.verification import judge
+
+            judge(verdicts)
+
     def _verify(self, wanted: Wanted, rules: Rules, check: Callable[[], None]) -> list[Verdict]:
         if not wanted.subjects:
             return []
+        from goctl.cluster.verification import verify
+
         return verify(
             self._api,
             self._where.namespace,

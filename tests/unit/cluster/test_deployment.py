@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import pytest
 from tests.services.kube import Kube, Object, status
@@ -52,6 +53,23 @@ def test_nothing_to_do_looks_at_every_object_and_writes_nothing(kube: Kube, depl
     assert "/apis/apps/v1/namespaces/shop/deployments/api" in paths
     assert [event.outcome for event in told.of(Deployed)] == ["unchanged"]
     assert {event.outcome for event in told.of(StepFinished)} == {"cached"}
+
+
+def test_all_that_is_looked_up_is_asked_for_at_once(
+    deployment: Deployment, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster may be far away: no question waits for the answer of another."""
+    release = wanted(config("1"), workload("api@good-1"))
+    deployment.deploy(release, RULES)
+    together = threading.Barrier(5)  # what is there and what would be, of two objects, and the history
+    for name in ("get", "apply", "objects"):
+
+        def asked(*args: Any, real: Any = getattr(api, name), **options: Any) -> Any:
+            together.wait(10)
+            return real(*args, **options)
+
+        monkeypatch.setattr(api, name, asked)
+    assert not deployment.deploy(release, RULES)[1]
 
 
 def test_what_somebody_changed_is_put_right(kube: Kube, deployment: Deployment) -> None:
