@@ -17,6 +17,7 @@ PYTHON_FILES = ("plugins", "tests", "benchmarks", "bootstrap.py", "noxfile.py", 
 
 _BENCHMARKS = (
     "bench_delivery",
+    "bench_deploy",
     "bench_push",
     "bench_release",
     "bench_monorepo",

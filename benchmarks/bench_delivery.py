@@ -48,9 +48,9 @@ version = "1"
 default = ["{platform}"]
 [image]
 base = "oci-layout:base:base:1"
-[targets.api]
+[targets.bench-api]
 packages = ["."]
-[targets.api.image]
+[targets.bench-api.image]
 assets = {{ "version" = "/version" }}
 [registries.cluster]
 url = "kind:{cluster}"
@@ -163,6 +163,15 @@ class Bench:
         subprocess.run(["docker", "rmi", "-f", f"{name}:1"], capture_output=True, check=False)
         return Run(seconds)
 
+    def tidy(self) -> None:
+        """Removes what was delivered: the kubelet would keep it until the disk fills up, and kind's lists grow with it."""
+        ctr = ("ctr", "-n", "k8s.io", "images")
+        for name in nodes.nodes_of(self.cluster):
+            listed = subprocess.run(["docker", "exec", name, *ctr, "ls", "-q"], capture_output=True, text=True, check=True)
+            ours = [one for one in listed.stdout.split() if "/bench-" in one]
+            if ours:
+                subprocess.run(["docker", "exec", name, *ctr, "rm", *ours], capture_output=True, check=False)
+
     def _run(self, image: str) -> None:
         """A Pod of an image on the last node, to its end."""
         name = f"bench-{time.time_ns()}"
@@ -196,10 +205,13 @@ def main() -> None:
     comparisons: list[Comparison] = []
     with tempfile.TemporaryDirectory(dir=args.work) as name:
         bench = Bench(Path(name), args.cluster)
-        bench.goctl(pod=True)  # every node holds a version
-        for case in args.only.split(","):
-            tell(case)
-            comparisons += measured(bench, case, args.rounds)
+        try:
+            bench.goctl(pod=True)  # every node holds a version
+            for case in args.only.split(","):
+                tell(case)
+                comparisons += measured(bench, case, args.rounds)
+        finally:
+            bench.tidy()
     print(measure.table(comparisons, []))
     if args.json is not None:
         measure.write_json(args.json, comparisons, [])

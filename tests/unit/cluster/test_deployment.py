@@ -62,13 +62,16 @@ def test_all_that_is_looked_up_is_asked_for_at_once(
     release = wanted(config("1"), workload("api@good-1"))
     deployment.deploy(release, RULES)
     together = threading.Barrier(5)  # what is there and what would be, of two objects, and the history
-    for name in ("get", "apply", "objects"):
 
-        def asked(*args: Any, real: Any = getattr(api, name), **options: Any) -> Any:
+    def together_with(real: Any) -> Any:
+        def asked(*args: Any, **options: Any) -> Any:
             together.wait(10)
             return real(*args, **options)
 
-        monkeypatch.setattr(api, name, asked)
+        return asked
+
+    for name in ("get", "apply", "objects"):
+        monkeypatch.setattr(api, name, together_with(getattr(api, name)))
     assert not deployment.deploy(release, RULES)[1]
 
 
