@@ -5,7 +5,7 @@
 `kind`, `docker`, `kubectl`, `go`, and for the first case `ko` and `crane`, have to be on PATH, and the nodes pull from the
 registry. KUBECONFIG holds the context kind-NAME. What is made in the cluster is removed at the end. Cases:
 
-    edit      one file is edited: `invoke push` until all nodes have the image, beside `ko build` and `kind load docker-image`
+    edit      one file is edited: `invoke push` until all nodes have it, beside `ko build` and `kind load docker-image`
     rollout   a Deployment of two Pods is changed: from connecting to the cluster to its last Pod, beside `kubectl apply` and
               `kubectl rollout status` of the same manifest
     nothing   `invoke release` with nothing to do, with a deployment and without one

@@ -75,6 +75,26 @@ def released(events: list[object]) -> list[str]:
     return [event.registry for event in events if isinstance(event, ReleasedImage)]
 
 
+class Slow(There):
+    """One that has something to look up first."""
+
+    def prepare(self):
+        self._do("prepare")
+
+
+def test_a_destination_prepares_itself_once_before_anything_is_asked(tmp_path):
+    slow = Slow("slow")
+    publish(tmp_path, "all", slow, targets=("api", "web"))
+    assert slow.done[0] == "prepare"
+    assert slow.done.count("prepare") == 1
+
+
+def test_what_fails_while_preparing_is_left_to_be_found_again(tmp_path):
+    ill = Slow("ill", "prepare")
+    assert released(publish(tmp_path, "all", ill)) == ["ill"]
+    assert "tag" in ill.done
+
+
 @pytest.mark.parametrize("fails", ["missing", "upload"])
 def test_all_names_nothing_where_one_registry_has_not_everything(tmp_path, fails):
     well, ill = There("well"), There("ill", fails)

@@ -60,6 +60,10 @@ class KindDestination:
         """The name for a Pod."""
         return f"{self._prefix}/{repository}" + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
 
+    def prepare(self) -> None:
+        """Asks the nodes what they hold. That takes as long as to build a small program."""
+        self._nodes()
+
     def missing(self, repository: str, index: Index, tags: Iterable[str]) -> tuple[str, ...]:
         wanted = {tag: self.reference(repository, tag) for tag in tags}
 
@@ -74,9 +78,7 @@ class KindDestination:
     def upload(self, repository: str, content: Image | Index, progress: Progress) -> int:
         """Sends each node what it lacks; the bytes of content that were sent, to all of them."""
         if isinstance(content, Image):
-            # What a node's platform is served best by is known when all images are. What it holds can be asked meanwhile.
-            self._nodes()
-            return 0
+            return 0  # what a node's platform is served best by is known when all images are
         parcels = [parcel for one in self._nodes() if (parcel := self._lacking(one, repository, content)).is_something]
         total, sent = sum(parcel.size for parcel in parcels), 0
         guard = threading.Lock()

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from goctl.contracts.artifacts import Archive, Artifact, Binary, Image, Index, Outcome
 from goctl.contracts.compiled import PART, ActionLevel, CompileCache, HasCompileCache, Served
-from goctl.contracts.extensions import Bases, Destination, Engine, Host, Mounting, Progress
+from goctl.contracts.extensions import Bases, Destination, Engine, Host, Mounting, Preparing, Progress
 from goctl.contracts.storage import (
     BlobStore,
     BlobWriter,
@@ -62,6 +62,7 @@ __all__ = [
     "Memo",
     "Mounting",
     "Outcome",
+    "Preparing",
     "Progress",
     "Roomy",
     "Sealed",

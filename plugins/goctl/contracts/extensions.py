@@ -132,6 +132,16 @@ class Destination(Protocol):
 
 
 @runtime_checkable
+class Preparing(Protocol):
+    """A destination that has something to look up before it can tell what lacks (optional)."""
+
+    def prepare(self) -> None:
+        """Called once as a run begins that publishes to it, while images are still made. What it raises is not told: the
+        destination will find it again when it is asked for something."""
+        ...
+
+
+@runtime_checkable
 class Mounting(Protocol):
     """A destination that can take content over from another repository of its own (optional)."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from goctl.contracts import Destination, Image, Index, Mounting
+from goctl.contracts import Destination, Image, Index, Mounting, Preparing
 from goctl.errors import ConfigError, ExtensionError, GoctlError, Interrupted
 from goctl.events import ReleasedImage, StepProgress, StepStarted
 from goctl.plan.model import ImageStep, IndexStep, Plan, PushStep
@@ -50,12 +50,20 @@ class Publisher:
         self._pool = ThreadPoolExecutor(UPLOADS, "upload")
         self._early: list[Future[None]] = []
         self._lost: set[str] = set()
+        firsts = {(step.registry, crew.host(step)): step for step in self._pushes}
+        self._early += [self._pool.submit(self._prepare, step) for step in firsts.values()]
 
     def begin(self, step: ImageStep, image: Image) -> None:
         """Starts to send a new image everywhere it will be needed. A fault here is found again, and told, at the end."""
         for push in self._pushes:
             if push.target == step.target:
                 self._early.append(self._pool.submit(self._send, push, image))
+
+    def _prepare(self, step: PushStep) -> None:
+        """Has a destination look up what it will need, while images are still made."""
+        destination = self._destination(step)
+        if isinstance(destination, Preparing):
+            destination.prepare()
 
     def finish(self, results: Results, again: Callable[[list[ImageStep]], Results]) -> list[Push]:
         """Sees to it that every registry holds every index under its tags; those that do. Raises after all that could be

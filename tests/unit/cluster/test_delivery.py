@@ -14,7 +14,7 @@ from goctl.cluster.delivery import KindDestination, KindOptions
 from goctl.config.cluster import Cluster
 from goctl.config.deploy import Deploy
 from goctl.config.model import Config, Registry
-from goctl.contracts import Destination, Index
+from goctl.contracts import Destination, Index, Preparing
 from goctl.errors import ClusterError, ConfigError, ImageError, Interrupted
 from goctl.release import extensions
 from goctl.testing import Host, make_index
@@ -142,7 +142,8 @@ def test_names_are_not_asked_for_where_content_lacks(host: Host, cluster: list[N
 def test_nodes_are_asked_while_images_are_still_made(host: Host, cluster: list[Node]) -> None:
     index = make_index(host, ("linux/amd64",), [LARGE])
     there = destination(host)
-    assert there.upload("api", index.images[0], lambda done, total: None) == 0
+    assert isinstance(there, Preparing)
+    there.prepare()
     assert [node.asked for node in cluster] == [1, 1]
     there.missing("api", index, ("1.0",))
     assert [node.asked for node in cluster] == [1, 1]
