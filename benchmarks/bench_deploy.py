@@ -5,7 +5,8 @@
 `kind`, `docker`, `kubectl`, `go`, and for the first case `ko` and `crane`, have to be on PATH, and the nodes pull from the
 registry. KUBECONFIG holds the context kind-NAME. What is made in the cluster is removed at the end. Cases:
 
-    edit      one file is edited: `invoke push` until all nodes have it, beside `ko build` and `kind load docker-image`
+    edit      one file of a program of 14 MB is edited: `invoke push` until all nodes have its image, beside `ko build` and
+              `kind load docker-image`
     rollout   a Deployment of two Pods is changed: from connecting to the cluster to its last Pod, beside `kubectl apply` and
               `kubectl rollout status` of the same manifest
     nothing   `invoke release` with nothing to do, with a deployment and without one
@@ -17,6 +18,7 @@ import argparse
 import copy
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -27,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import measure
+import program
 from goctl.cluster import api
 from goctl.cluster.deployment import Deployment, Place, Rules, Wanted
 from goctl.cluster.manifests import Key, Manifest
@@ -39,10 +42,8 @@ import (
 	"net/http"
 )
 
-const version = "%s"
-
 func main() {
-	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, version) })
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "here") })
 	fmt.Println(http.ListenAndServe(":8080", nil))
 }
 """
@@ -54,7 +55,7 @@ default = ["linux/{architecture}"]
 [image]
 base = "scratch"
 [targets.api]
-packages = ["."]
+packages = ["{package}"]
 [targets.api.image]
 ports = ["8080"]
 user = "65532"
@@ -65,6 +66,8 @@ cluster = {{ context = "kind-{cluster}" }}
 namespace = "{space}"
 replicas = 2
 """
+#: Of those in program.py, one with a server, metrics and gRPC.
+PROGRAM = "./cmd/rpc"
 #: Seconds that a deployment may add to a release with nothing to do, and goctl's rollout to kubectl's.
 NOTHING, ROLLOUT = 0.4, 1.0
 EDIT = 0.5
@@ -87,22 +90,22 @@ class Bench:
             ["go", "env", "GOARCH"], capture_output=True, text=True, check=True
         ).stdout.strip()
 
-    def project(self, name: str, url: str) -> Path:
-        """A folder with a program that serves, and a goctl.toml that brings it there."""
+    def project(self, name: str, url: str, package: str = ".") -> Path:
+        """A folder with a goctl.toml that brings this package there, or else a program that serves."""
         folder = self.root / name
-        folder.mkdir()
-        (folder / "go.mod").write_text("module example.com/bench\n\ngo 1.22\n")
+        folder.mkdir(exist_ok=True)
         (folder / "tasks.py").write_text('from goctl import namespace\n\nns = namespace("goctl.toml")\n')
-        words = {"architecture": self.architecture, "cluster": self.cluster, "space": self.space}
+        words = {"architecture": self.architecture, "cluster": self.cluster, "space": self.space, "package": package}
         (folder / "goctl.toml").write_text(TOML.format(url=url, **words))
-        self.edit(folder)
+        if package == ".":
+            (folder / "go.mod").write_text("module example.com/bench\n\ngo 1.22\n")
+            (folder / "main.go").write_text(MAIN)
         return folder
 
-    def edit(self, folder: Path) -> str:
-        """Makes the program another one than ever before; its version."""
+    def edit(self, folder: Path) -> None:
+        """Makes the program another one than ever before."""
         self._number += 1
-        (folder / "main.go").write_text(MAIN % self._number)
-        return str(self._number)
+        program.edit(folder, self._number)
 
     def invoke(self, folder: Path, *words: str) -> Run:
         return measure.run([sys.executable, "-m", "invoke", *words], cwd=folder, env=os.environ)
@@ -115,7 +118,10 @@ class Bench:
 
 def edit(bench: Bench, rounds: int) -> None:
     """From an edit to every node that has the image."""
-    ours, theirs = bench.project("edit", f"kind:{bench.cluster}"), bench.project("edit-ko", "kind:unused")
+    ours, theirs = bench.root / "edit", bench.root / "edit-ko"
+    program.write(ours, program.commands()[:4])
+    shutil.copytree(ours, theirs)
+    bench.project("edit", f"kind:{bench.cluster}", PROGRAM)
     env = {**os.environ, "KO_DOCKER_REPO": "ko.local", "KOCACHE": str(bench.root / "kocache")}
     env |= {"KO_DEFAULTBASEIMAGE": _empty_base(bench)}
 
@@ -127,7 +133,7 @@ def edit(bench: Bench, rounds: int) -> None:
         bench.edit(theirs)
         started = time.perf_counter()
         built = subprocess.run(
-            ["ko", "build", "--sbom=none", "."], cwd=theirs, env=env, capture_output=True, text=True, check=False
+            ["ko", "build", "--sbom=none", PROGRAM], cwd=theirs, env=env, capture_output=True, text=True, check=False
         )
         if built.returncode:
             raise SystemExit(f"ko build: {built.stderr[-2000:]}")
