@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import measure
+import program
 from goctl.cluster import nodes
 from goctl.cluster.delivery import KindDestination, KindOptions
 from goctl.config.model import Registry
@@ -140,7 +141,7 @@ class Bench:
         def push() -> Run:
             self._number += 1
             (folder / "version").write_bytes(self._words())
-            return measure.run([sys.executable, "-m", "invoke", "push"], cwd=folder, env=os.environ)
+            return measure.run([sys.executable, "-m", "invoke", "push"], cwd=folder, env=program.environment())
 
         push()  # compiles, and brings the base
         return push

@@ -108,7 +108,7 @@ class Bench:
         program.edit(folder, self._number)
 
     def invoke(self, folder: Path, *words: str) -> Run:
-        return measure.run([sys.executable, "-m", "invoke", *words], cwd=folder, env=os.environ)
+        return measure.run([sys.executable, "-m", "invoke", *words], cwd=folder, env=program.environment())
 
     def end(self) -> None:
         subprocess.run(
@@ -122,7 +122,7 @@ def edit(bench: Bench, rounds: int) -> None:
     program.write(ours, program.commands()[:4])
     shutil.copytree(ours, theirs)
     bench.project("edit", f"kind:{bench.cluster}", PROGRAM)
-    env = {**os.environ, "KO_DOCKER_REPO": "ko.local", "KOCACHE": str(bench.root / "kocache")}
+    env = {**program.environment(), "KO_DOCKER_REPO": "ko.local", "KOCACHE": str(bench.root / "kocache")}
     env |= {"KO_DEFAULTBASEIMAGE": _empty_base(bench)}
 
     def goctl() -> Run:
