@@ -165,7 +165,8 @@ class Bench:
         return Run(seconds)
 
     def tidy(self) -> None:
-        """Removes what was delivered: the kubelet would keep it until the disk fills up, and kind's lists grow with it."""
+        """Removes the names of what was delivered, which make lists of images long. What the kubelet calls by its config it
+        throws away itself when the disk fills up."""
         ctr = ("ctr", "-n", "k8s.io", "images")
         for name in nodes.nodes_of(self.cluster):
             listed = subprocess.run(["docker", "exec", name, *ctr, "ls", "-q"], capture_output=True, text=True, check=True)
