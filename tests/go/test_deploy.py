@@ -133,6 +133,18 @@ def test_what_goctl_makes_is_what_the_cluster_knows(project: Project, kube: Kube
     assert pods(kube)["terminationGracePeriodSeconds"] == 8
 
 
+def test_an_image_of_nothing_but_the_program_is_not_roots_in_a_cluster(project: Project) -> None:
+    """Its config names no user, and Kubernetes would refuse to start it."""
+    project.edit("goctl.toml", lambda text: text.replace("ports = [8080]", 'ports = [8080], base = "scratch"'))
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", "resolve"], cwd=project.root, capture_output=True, text=True, check=True
+    )
+    made = [one for one in yaml.safe_load_all(done.stdout) if one["kind"] == "Deployment"]
+    contexts = {one["metadata"]["name"]: one["spec"]["template"]["spec"]["containers"][0]["securityContext"] for one in made}
+    assert (contexts["api"]["runAsNonRoot"], contexts["api"]["runAsUser"]) == (True, 65532)
+    assert (contexts["worker"]["runAsNonRoot"], contexts["worker"].get("runAsUser")) == (True, None)
+
+
 def pods(kube: Kube) -> Object:
     found: Object = kube.one("Deployment", "api")["spec"]["template"]["spec"]
     return found

@@ -82,9 +82,16 @@ def _deployment(workload: Workload) -> dict[str, Any]:
     }
 
 
+def _user(user: str) -> dict[str, Any]:
+    """Who a container may run as. A number is said here too: an image without a user would be root's, and not start."""
+    name = user.partition(":")[0]
+    if name in ("root", "0"):
+        return {}
+    return {"runAsNonRoot": True, **({"runAsUser": int(name)} if name.isdecimal() else {})}
+
+
 def _container(workload: Workload) -> dict[str, Any]:
     ports = _ports(workload)
-    root = workload.user.partition(":")[0] in ("root", "0")
     container: dict[str, Any] = {
         "name": _metadata(workload)["name"][:63].rstrip("-"),
         "image": workload.image,
@@ -94,7 +101,7 @@ def _container(workload: Workload) -> dict[str, Any]:
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
-            **({} if root else {"runAsNonRoot": True}),
+            **_user(workload.user),
         },
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - in the container, and its own
     }

@@ -20,7 +20,9 @@ from goctl.config.deploy import Deploy, context_of, seconds
 from goctl.config.model import Image
 from goctl.errors import ConfigError
 from goctl.events import Document, StageStarted, StepFinished
+from goctl.oci.static import NONROOT
 from goctl.plan.model import CompileStep, ImageStep, Plan
+from goctl.plan.systems import SCRATCH
 from goctl.release import sites, strategies
 from goctl.release.sites import Site
 from goctl.values import Platform, to_json
@@ -110,7 +112,7 @@ class Deploys:
                         for image in push.index.images
                     ),
                     tuple(dict.fromkeys(one.import_path for one in compiles)),
-                    settings.user or "",
+                    settings.user or (str(NONROOT) if images[0].base_reference == SCRATCH else ""),
                     settings.ports,
                 )
             )

@@ -195,6 +195,22 @@ def test_a_target_without_manifests_gets_careful_ones() -> None:
     assert spec["terminationGracePeriodSeconds"] == 40
 
 
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ("", {"runAsNonRoot": True}),
+        ("nonroot", {"runAsNonRoot": True}),
+        ("65532:65532", {"runAsNonRoot": True, "runAsUser": 65532}),
+        ("0", {}),
+    ],
+)
+def test_who_a_container_may_run_as(user: str, expected: dict[str, object]) -> None:
+    workload = Workload(name="api", project="shop", image=DIGEST, platforms=PLATFORMS[:1], user=user)
+    (deployment,) = (one.content for one in manifests(workload))
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert {name: value for name, value in container["securityContext"].items() if name.startswith("runAs")} == expected
+
+
 def test_without_ports_there_is_no_service_and_root_is_what_it_says() -> None:
     workload = Workload(name="api", project="shop", image=DIGEST, platforms=PLATFORMS[:1], user="root")
     (deployment,) = (one.content for one in manifests(workload))
