@@ -9,7 +9,7 @@ from pathlib import Path
 from goctl.config.model import Target
 
 #: The package clause, after nothing but comments.
-_PACKAGE = re.compile(rb"\A(?:\xef\xbb\xbf)?(?:\s|//[^\n]*|/\*.*?\*/)*+package\s+(\w+)", re.DOTALL)
+_PACKAGE = re.compile(rb"\A(?:\xef\xbb\xbf)?(?>(?:\s+|//[^\n]*|/\*.*?\*/)*)package\s+(\w+)", re.DOTALL)
 _IGNORED = re.compile(rb"^//go:build\s+ignore\s*$", re.MULTILINE)
 
 

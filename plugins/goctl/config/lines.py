@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 Path = tuple[str, ...]
 
-_KEY = re.compile(r"""[ \t]*("(?:[^"\\\n]|\\.)*+"|'[^']*'|[A-Za-z0-9_-]+)[ \t]*""")
+_KEY = re.compile(r"""[ \t]*("(?>(?:[^"\\\n]+|\\.)*)"|'[^']*'|[A-Za-z0-9_-]+)[ \t]*""")
 _SKIP = re.compile(r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|\#[^\n]*', re.DOTALL)
 
 

@@ -9,22 +9,23 @@ from __future__ import annotations
 import hashlib
 import re
 
+# Atomic groups, and not `(...)*+`: that takes too much where a repetition fails half way (Python before 3.11.5).
 _COMMENT = rb"//[^\n]*|/\*.*?\*/"
 _STRING = rb'"(?:[^"\\\n]|\\.)*"|`[^`]*`'
-_BEFORE = re.compile(rb"(?:\xef\xbb\xbf)?(?:[\s;]++|" + _COMMENT + rb")*+", re.DOTALL)
-_PACKAGE = re.compile(rb"package\b(?:\s++|" + _COMMENT + rb")*+\w++", re.DOTALL)
+_BEFORE = re.compile(rb"(?:\xef\xbb\xbf)?(?>(?:[\s;]+|" + _COMMENT + rb")*)", re.DOTALL)
+_PACKAGE = re.compile(rb"package\b(?>(?:\s+|" + _COMMENT + rb")*)\w++", re.DOTALL)
 _IMPORTS = re.compile(
-    rb"(?:[\s;]++|"
+    rb"(?>(?:[\s;]+|"
     + _COMMENT
-    + rb"|import\b(?:[\s\w.]++|"
+    + rb"|import\b(?>(?:[\s\w.]+|"
     + _COMMENT
-    + rb")*+(?:"
+    + rb")*)(?:"
     + _STRING
-    + rb"|\((?:[\s\w.;]++|"
+    + rb"|\((?>(?:[\s\w.;]+|"
     + _COMMENT
     + rb"|"
     + _STRING
-    + rb")*+\)))*+",
+    + rb")*)\)))*)",
     re.DOTALL,
 )
 _DECLARATION = re.compile(rb"(?:func|var|const|type)\b|\Z")
