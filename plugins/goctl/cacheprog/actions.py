@@ -98,7 +98,8 @@ class Serving:
 
     def shares(self) -> dict[str, list[bytes]]:
         """Of the actions that were asked for, those of each program; all are each one's where go did not tell."""
-        return {**{program: list(self.asked) for program in self.programs}, **shares(self.asked, self.parts)}
+        told = shares(self.asked, self.parts)
+        return {program: told.get(program, list(self.asked)) for program in self.programs}
 
     def held(self) -> dict[bytes, Record]:
         """Of the actions that were asked for, those that the level has."""
@@ -242,7 +243,7 @@ class CompileActions:
             return False
         held = {action: record for build in builds for action, record in build.held().items()}
         inputs = tuple(dict.fromkeys(_inputs(build.programs) for build in builds))
-        self._memo.put(_KIND, kind, Known(inputs).after(inputs, held).encoded())
+        self._memo.put(_KIND, kind, Known().after(inputs, held).encoded())
         return True
 
     def _list(self, place: Place, kind: str, builds: Sequence[Serving], *, is_new: bool) -> bool:
@@ -254,7 +255,7 @@ class CompileActions:
             held = build.held()
             for program, actions in build.shares().items():
                 own = {action: held[action] for action in actions if action in held}
-                if not self._tried(functools.partial(self._keep, place, build.lists.get(program, ""), own)):
+                if not self._tried(functools.partial(self._keep, place, build.lists[program], own)):
                     return False
             together |= held
         return not is_new or self._tried(functools.partial(self._keep, place, kind, together, _RUNS_OF_ALL))

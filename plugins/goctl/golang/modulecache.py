@@ -49,7 +49,7 @@ def lacking(host: Host, folders: Sequence[Path], only: Collection[str] | None = 
 
 def offer(host: Host, folders: Sequence[Path], carrier: Carrier) -> int:
     """Offers all files of modules in go.sum that are in the module cache to levels that lack them; how many."""
-    right = [part for part in _parts(host, folders, None) if part.path.is_file() and is_right(part, part.path)]
+    right = _right(_parts(host, folders, None))
     for part in right:
         carrier.offer(SPACE, part.key, part.path)
     return len(right)
@@ -109,9 +109,13 @@ def bring(host: Host, parts: Sequence[Part], carrier: Carrier) -> list[Part]:
 
 def send(parts: Sequence[Part], carrier: Carrier) -> None:
     """Sends those of these files that are there by now."""
-    for part in parts:
-        if part.path.is_file() and is_right(part, part.path):
-            carrier.store(SPACE, part.key, part.path)
+    for part in _right(parts):
+        carrier.store(SPACE, part.key, part.path)
+
+
+def _right(parts: Iterable[Part]) -> list[Part]:
+    """Those of these files that are there, and what go.sum says."""
+    return [part for part in parts if part.path.is_file() and is_right(part, part.path)]
 
 
 def is_right(part: Part, path: Path) -> bool:
