@@ -15,16 +15,9 @@ import pytest
 from goctl.errors import BuildError, GoctlError, Interrupted, ToolchainError
 from goctl.system import process
 
+pytestmark = pytest.mark.usefixtures("children")
+
 POSIX = pytest.mark.skipif(os.name == "nt", reason="signals and process groups as POSIX has them")
-
-
-@pytest.fixture(autouse=True)
-def children(monkeypatch: pytest.MonkeyPatch) -> Iterator[process.Children]:
-    """A register of children of this test's own, for ending it is for good."""
-    made = process.Children()
-    monkeypatch.setattr(process, "children", made)
-    yield made
-    made.end()
 
 
 def python(code: str) -> list[str]:

@@ -20,7 +20,10 @@ from goctl.oci.bundle import layout_of
 from goctl.system import process
 from goctl.values import Digest
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="the shell of a node is started on this machine")
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="the shell of a node is started on this machine"),
+    pytest.mark.usefixtures("children"),
+]
 
 #: The engine's command: one more line in `starts`, then what was to be started in a node.
 DOCKER = """#!/bin/sh
@@ -59,15 +62,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         file.chmod(file.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def children(monkeypatch: pytest.MonkeyPatch) -> Iterator[process.Children]:
-    """A register of children of this test's own, for ending it is for good."""
-    made = process.Children()
-    monkeypatch.setattr(process, "children", made)
-    yield made
-    made.end()
 
 
 def lines(file: Path) -> list[str]:
