@@ -13,7 +13,7 @@ from goctl.cluster.api import Api
 from tests.go.conftest import write
 from tests.go.project import TASKS, Project
 from tests.integration.load import MANIFESTS, Load, killed_at, lossless
-from tests.integration.test_deploy import MAIN, TOML, api, context, edit, name, release, served
+from tests.integration.test_deploy import MAIN, TOML, api, context, edit, name, release, serves
 
 __all__ = ["api", "context", "name"]
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -62,7 +62,7 @@ def test_the_new_version_is_tried_and_gets_all_requests_at_once(project: Project
     assert [one["metadata"]["name"] for one in api.objects("v1", "Service", f"goctl-{name}")] == ["api"]
     assert set(project.outcomes("deploy").values()) == {"cached"}
     project.invoke("deploy.rollback")
-    assert served(api, name) == "one"
+    serves(api, name, "one")
     release(project, "three")
     time.sleep(1)
     assert load.versions == ["one", "two", "one", "three"]

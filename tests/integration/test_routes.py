@@ -18,7 +18,7 @@ from goctl.cluster.manifests import Key, load
 from tests.go.conftest import write
 from tests.go.project import TASKS, Project
 from tests.integration.load import MANIFESTS, killed_at
-from tests.integration.test_deploy import MAIN, TOML, api, context, edit, name, release, served
+from tests.integration.test_deploy import MAIN, TOML, api, context, edit, name, release, serves
 
 __all__ = ["api", "context", "name"]
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -139,14 +139,14 @@ def test_routes_share_requests_out_and_end_as_they_were(project: Project, api: A
     own = next(rules[0] for rules in route.seen if len(rules) == 2)
     assert own["matches"][0]["headers"] == [{"name": "x-canary", "type": "Exact", "value": "yes"}]
     assert [one["name"] for one in own["backendRefs"]] == ["api-canary"]
-    assert served(api, name) == "two"
+    serves(api, name, "two")
     assert services(api, name) == ["api"]
     assert set(project.outcomes("deploy").values()) == {"cached"}
     (project.root / "bad").touch()
     assert "runs again" in release(project, "three", code=15)
     (project.root / "bad").unlink()
     assert route.now() == atrest
-    assert served(api, name) == "two"
+    serves(api, name, "two")
     assert services(api, name) == ["api"]
 
 
@@ -157,7 +157,7 @@ def test_a_run_that_is_killed_is_gone_on_with_or_undone(project: Project, api: A
     edit(project, "after")
     killed_at(project, "canary 50 %")
     release(project, again)
-    assert served(api, name) == again
+    serves(api, name, again)
     assert services(api, name) == ["api"]
     assert Route(api, name).now()[0]["backendRefs"][0]["name"] == "api"
     assert set(project.outcomes("deploy").values()) == {"cached"}
@@ -174,7 +174,7 @@ def test_another_strategy_leaves_nothing_of_a_run_that_was_killed(project: Proje
     project.edit("goctl.toml", lambda text: text[: text.index("strategy = ")] + 'manifests = ["api.yaml"]\n')
     release(project, "rolled")
     write(project.root, {"goctl.toml": text})
-    assert served(api, name) == "rolled"
+    serves(api, name, "rolled")
     assert services(api, name) == ["api"]
     assert Route(api, name).now() == atrest
     assert [one["metadata"]["name"] for one in api.objects("apps/v1", "Deployment", f"goctl-{name}")] == ["api"]

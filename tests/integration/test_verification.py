@@ -13,7 +13,7 @@ from goctl.errors import RolloutError
 from goctl.values import Platform
 from tests.go.conftest import write
 from tests.go.project import TASKS, Project
-from tests.integration.test_deploy import MAIN, TOML, api, context, name, served
+from tests.integration.test_deploy import MAIN, TOML, api, context, name, serves
 
 __all__ = ["api", "context", "name"]
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -54,7 +54,7 @@ def test_each_platform_tells_its_architecture_before_it_is_deployed(project: Pro
         for event in project.events("deploy")
         if event["event"] == "step-finished" and event["step"].startswith("verify:")
     }
-    assert served(api, name) == "one"
+    serves(api, name, "one")
     (native, *_), others = [[text for step, text in details.items() if ("amd64" in step) is own] for own in (True, False)]
     assert native.startswith("its Go runtime says amd64, native")
     assert sorted(text.rpartition(", ")[0] for text in others) == [
