@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from goctl.system import memory
@@ -23,6 +25,21 @@ def limit(file: Path, text: str) -> None:
 
 def test_without_control_groups_the_machine_decides(groups: Path) -> None:
     assert 1 << 20 < memory.available() < 1 << 60
+
+
+@pytest.mark.parametrize("text", [None, "MemTotal: 1 kB\n"])
+def test_where_no_file_tells_psutil_does(groups: Path, monkeypatch: pytest.MonkeyPatch, text: str | None) -> None:
+    if text is not None:
+        (groups / "meminfo").write_text(text)
+    monkeypatch.setattr(memory, "_LINUX", groups / "meminfo")
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=4711))
+    assert memory.available() == 4711
+
+
+def test_linux_tells_in_a_file(groups: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (groups / "meminfo").write_text("MemTotal:  24728696 kB\nMemFree:  1 kB\nMemAvailable:   22000 kB\n")
+    monkeypatch.setattr(memory, "_LINUX", groups / "meminfo")
+    assert memory.available() == 22000 * 1024
 
 
 @pytest.mark.parametrize("folder", ["", "a", "a/b"])

@@ -20,9 +20,9 @@ from goctl.system.process import run
 #: Seconds for an answer to a question. To take content may last.
 PATIENCE: Final = 60.0
 # Constant: names and sizes come as data on standard input. No name of an image begins as the line does that ends an answer.
-# After a refusal nobody knows how much of the input was read, so that it ends there. Where ctr can hand blobs to containerd by
-# itself (`--local`), content takes three fifths of the time that containerd's transfer service takes for a stream; whether it
-# can is asked when an answer is given and nobody waits.
+# After a refusal nobody knows how much of the input was read, so that it ends there. Where ctr can hand blobs to containerd
+# by itself (`--local`), that takes three fifths of what containerd's transfer service takes for a stream; whether it can is
+# asked once an answer is given, when nobody waits.
 SCRIPT: Final = """
 ctr() { command ctr -n k8s.io "$@" 2>&1; }
 while read -r question size; do

@@ -34,7 +34,8 @@ shift 3
 echo ended >> "{folder}/ends"
 """
 
-#: containerd's. What it takes is kept; a large archive it refuses before it has read it.
+#: containerd's. What it takes is kept; a large archive it refuses before it has read it. Its help tells whether it can hand
+#: over content by itself.
 CTR = """#!/bin/sh
 echo "$*" >> "{folder}/asked"
 case "$*" in
@@ -42,7 +43,8 @@ case "$*" in
   "-n k8s.io images ls")
     echo "REF TYPE DIGEST SIZE PLATFORMS LABELS"
     echo "kind.local/api:1.0 application/x sha256:{a} 1.2 MiB linux/amd64 x=y" ;;
-  "-n k8s.io images import --no-unpack -")
+  "-n k8s.io images import --help") cat "{folder}/help" 2> /dev/null ;;
+  "-n k8s.io images import --no-unpack -" | "-n k8s.io images import --local --no-unpack -")
     if [ -e "{folder}/full" ]; then echo "write: no space left on device" >&2; exit 1; fi
     cat > "{folder}/took.$(ls "{folder}" | grep -c took)"
     echo "kind.local/api:1.0 saved" ;;
@@ -78,13 +80,23 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 def test_one_process_serves_a_whole_delivery(folder: Path) -> None:
     node = Node("one")
     assert node.content == {A, B}
-    assert lines(folder / "asked") == ["-n k8s.io content ls -q"]
+    assert lines(folder / "asked")[0] == "-n k8s.io content ls -q"
     for number, content in enumerate((b"first\n== 0\nimages\n", bytes(300_000), b"last")):
         node.take(iter([content[:7], content[7:]]), len(content), [], {})
         assert (folder / f"took.{number}").read_bytes() == content
     assert node.names == {"kind.local/api:1.0": A}
     assert len(lines(folder / "starts")) == 1
     assert lines(folder / "starts")[0].startswith("exec --interactive one sh -c")
+
+
+@pytest.mark.parametrize(("help", "way"), [("  --local  Run import locally", "--local --no-unpack"), ("", "--no-unpack")])
+def test_ctr_hands_content_over_by_itself_where_it_can(folder: Path, help: str, way: str) -> None:
+    (folder / "help").write_text(f"OPTIONS:\n  --no-unpack  Skip unpacking\n{help}\n")
+    node = Node("one")
+    for content in (b"first", b"second"):
+        node.take(iter([content]), len(content), [], {})
+    assert [line for line in lines(folder / "asked") if line.endswith(" -")] == [f"-n k8s.io images import {way} -"] * 2
+    assert lines(folder / "asked").count("-n k8s.io images import --help") == 1
 
 
 def test_names_are_asked_for_once_and_follow_what_is_taken(folder: Path) -> None:
