@@ -86,6 +86,15 @@ def test_nothing_changed_starts_neither_go_nor_git(project: Project) -> None:
     assert not log.exists(), log.read_text()
 
 
+def flip(path: Path) -> None:
+    """Changes the last byte of a file, in its place."""
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)[0]
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last ^ 1]))
+
+
 NOTICED: dict[str, tuple[Callable[[Project], object], set[str]]] = {
     "a program below dist/ is gone": (
         lambda p: (p.root / "dist/worker/linux-amd64/worker").unlink(),
@@ -93,6 +102,10 @@ NOTICED: dict[str, tuple[Callable[[Project], object], set[str]]] = {
     ),
     "a program below dist/ is edited": (
         lambda p: (p.root / "dist/worker/linux-amd64/worker").write_bytes(b"not it"),
+        {"compile:example.com/shop/cmd/worker@linux/amd64"},
+    ),
+    "a program below dist/ is edited where go does not look": (
+        lambda p: flip(p.root / "dist/worker/linux-amd64/worker"),
         {"compile:example.com/shop/cmd/worker@linux/amd64"},
     ),
     "a tag is gone": (

@@ -34,10 +34,11 @@ from goctl.system.ledger import Ledger, digest_of
 from goctl.system.process import Completed, run
 from goctl.values import Digest, Platform
 
-#: Go's compiler and linker collect garbage half as often where each job has this much memory: measured on eight programs of
-#: 2 to 125 MB, the same programs in 3 to 7 % less time, for half as much memory again.
+#: Go's compiler and linker collect garbage a quarter as often where each job has this much memory. Measured: a program of
+#: 120 MB after an edit takes 15 % less time and 8 % more memory; the largest package of AWS's SDK 24 % less CPU time, and
+#: 1.3 GB instead of 0.8.
 _ROOMY = 3 << 30
-_COLLECT_LATE = "200"
+_COLLECT_LATE = "400"
 
 #: How often the folder is looked at for programs that are linked.
 _POLL_SECONDS = 0.1
