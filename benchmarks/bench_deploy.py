@@ -112,7 +112,8 @@ class Bench:
 
     def end(self) -> None:
         subprocess.run(
-            ["kubectl", "--context", self.context, "delete", "namespace", self.space, "--wait=false"], check=False
+            ["kubectl", "--context", self.context, "delete", "namespace", self.space, "--ignore-not-found", "--wait=false"],
+            check=False,
         )
 
 
