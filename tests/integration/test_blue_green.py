@@ -10,13 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from goctl.cluster.api import Api
-from tests.go.conftest import write
-from tests.go.project import TASKS, Project
+from tests.go.project import Project
 from tests.integration.load import MANIFESTS, Load, killed_at, lossless
-from tests.integration.test_deploy import MAIN, TOML, api, context, edit, name, release, serves
+from tests.integration.shop import edit, release, serves, shop
 
-__all__ = ["api", "context", "name"]
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.usefixtures("saved")]
 
 SMOKE = """
 import os, sys, urllib.request
@@ -27,21 +25,12 @@ sys.exit("bad" in said)
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, registry_address: str, context: str, name: str, api: Api) -> Project:
-    root = tmp_path_factory.mktemp("shop")
-    strategy = f'strategy = {{ kind = "blue-green", smoke = {json.dumps([sys.executable, "smoke.py"])} }}\n'
-    toml = TOML.format(registry=registry_address, name=name, context=context, timeout=60)
-    files = {
-        "go.mod": "module example.com/shop\n\ngo 1.24\n",
-        "cmd/api/main.go": MAIN,
-        "tasks.py": TASKS,
-        "smoke.py": SMOKE,
-        "api.yaml": MANIFESTS,
-        "goctl.toml": toml + strategy + 'manifests = ["api.yaml"]\n',
-    }
-    write(root, files)
-    release(Project(root), "one")
-    return Project(root)
+def project(tmp_path_factory: pytest.TempPathFactory, toml: str) -> Project:
+    toml += f'strategy = {{ kind = "blue-green", smoke = {json.dumps([sys.executable, "smoke.py"])} }}\n'
+    toml += 'manifests = ["api.yaml"]\n'
+    made = shop(tmp_path_factory.mktemp("shop"), toml, **{"smoke.py": SMOKE, "api.yaml": MANIFESTS})
+    release(made, "one")
+    return made
 
 
 @pytest.fixture

@@ -10,13 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from goctl.cluster.api import Api
-from tests.go.conftest import write
-from tests.go.project import TASKS, Project
+from tests.go.project import Project
 from tests.integration.load import MANIFESTS, Load, killed_at, lossless
-from tests.integration.test_deploy import MAIN, TOML, api, context, edit, name, release
+from tests.integration.shop import edit, release, shop
 
-__all__ = ["api", "context", "name"]
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.usefixtures("saved")]
 
 #: Fails a version whose name says so once it has half of the Pods.
 ANALYSIS = """
@@ -28,22 +26,14 @@ sys.exit(weight == 50 and pathlib.Path("bad").exists())
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, registry_address: str, context: str, name: str, api: Api) -> Project:
-    root = tmp_path_factory.mktemp("shop")
+def project(tmp_path_factory: pytest.TempPathFactory, toml: str) -> Project:
     analysis = f"analysis = {{ command = {json.dumps([sys.executable, 'analysis.py'])} }}"
-    strategy = f'strategy = {{ kind = "canary", steps = ["25%", "50%"], pause = "2s", {analysis} }}\n'
-    toml = TOML.format(registry=registry_address, name=name, context=context, timeout=60)
-    files = {
-        "go.mod": "module example.com/shop\n\ngo 1.24\n",
-        "cmd/api/main.go": MAIN,
-        "tasks.py": TASKS,
-        "analysis.py": ANALYSIS,
-        "api.yaml": MANIFESTS.replace("replicas: 2", "replicas: 3"),
-        "goctl.toml": toml + strategy + 'manifests = ["api.yaml"]\n',
-    }
-    write(root, files)
-    release(Project(root), "one")
-    return Project(root)
+    toml += f'strategy = {{ kind = "canary", steps = ["25%", "50%"], pause = "2s", {analysis} }}\n'
+    toml += 'manifests = ["api.yaml"]\n'
+    files = {"analysis.py": ANALYSIS, "api.yaml": MANIFESTS.replace("replicas: 2", "replicas: 3")}
+    made = shop(tmp_path_factory.mktemp("shop"), toml, **files)
+    release(made, "one")
+    return made
 
 
 @pytest.fixture

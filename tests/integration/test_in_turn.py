@@ -9,13 +9,11 @@ import time
 import pytest
 
 from goctl.cluster.api import Api
-from tests.go.conftest import write
-from tests.go.project import TASKS, Project
+from tests.go.project import Project
 from tests.integration.load import MANIFESTS, killed_at, lossless
-from tests.integration.test_deploy import MAIN, TOML, api, context, edit, name, release
+from tests.integration.shop import edit, release, shop
 
-__all__ = ["api", "context", "name"]
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.usefixtures("saved")]
 
 STRATEGIES = {
     "rolling": 'strategy = { kind = "rolling" }',
@@ -25,18 +23,9 @@ STRATEGIES = {
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, registry_address: str, context: str, name: str) -> Project:
-    root = tmp_path_factory.mktemp("shop")
-    toml = TOML.format(registry=registry_address, name=name, context=context, timeout=60)
-    files = {
-        "go.mod": "module example.com/shop\n\ngo 1.24\n",
-        "cmd/api/main.go": MAIN,
-        "tasks.py": TASKS,
-        "api.yaml": MANIFESTS.replace("replicas: 2", "replicas: 3"),
-        "goctl.toml": toml + 'manifests = ["api.yaml"]\n' + STRATEGIES["rolling"] + "\n",
-    }
-    write(root, files)
-    return Project(root)
+def project(tmp_path_factory: pytest.TempPathFactory, toml: str) -> Project:
+    toml += 'manifests = ["api.yaml"]\n' + STRATEGIES["rolling"] + "\n"
+    return shop(tmp_path_factory.mktemp("shop"), toml, **{"api.yaml": MANIFESTS.replace("replicas: 2", "replicas: 3")})
 
 
 def choose(project: Project, strategy: str) -> None:

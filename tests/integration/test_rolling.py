@@ -10,10 +10,16 @@ from goctl.cluster.api import Api
 from goctl.cluster.manifests import Key
 from tests.go.project import Project
 from tests.integration.load import lossless
-from tests.integration.test_deploy import api, context, name, project, release
+from tests.integration.shop import release, shop
 
-__all__ = ["api", "context", "name", "project"]
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.usefixtures("saved")]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, toml: str) -> Project:
+    made = shop(tmp_path_factory.mktemp("shop"), toml)
+    release(made, "one")
+    return made
 
 
 def test_pods_that_end_lose_no_request(project: Project, api: Api, name: str) -> None:

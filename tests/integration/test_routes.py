@@ -16,12 +16,11 @@ import pytest
 from goctl.cluster.api import Api
 from goctl.cluster.manifests import Key, load
 from tests.go.conftest import write
-from tests.go.project import TASKS, Project
+from tests.go.project import Project
 from tests.integration.load import MANIFESTS, killed_at
-from tests.integration.test_deploy import MAIN, TOML, api, context, edit, name, release, serves
+from tests.integration.shop import edit, release, serves, shop
 
-__all__ = ["api", "context", "name"]
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.usefixtures("saved")]
 
 #: The module that carries the definitions.
 GATEWAY_API = "sigs.k8s.io/gateway-api@v1.4.0"
@@ -43,20 +42,12 @@ ANALYSIS = 'import os, pathlib, sys\nsys.exit(os.environ["GOCTL_WEIGHT"] == "50"
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, registry_address: str, context: str, name: str) -> Project:
-    root = tmp_path_factory.mktemp("shop")
-    toml = TOML.format(registry=registry_address, name=name, context=context, timeout=60)
-    files = {
-        "go.mod": "module example.com/shop\n\ngo 1.24\n",
-        "cmd/api/main.go": MAIN,
-        "tasks.py": TASKS,
-        "analysis.py": ANALYSIS,
-        "api.yaml": MANIFESTS + ROUTE,
-        "goctl.toml": toml + STRATEGY.format(command=json.dumps([sys.executable, "analysis.py"])),
-    }
-    write(root, files)
-    edit(Project(root), "one")
-    return Project(root)
+def project(tmp_path_factory: pytest.TempPathFactory, toml: str) -> Project:
+    toml += STRATEGY.format(command=json.dumps([sys.executable, "analysis.py"]))
+    files = {"analysis.py": ANALYSIS, "api.yaml": MANIFESTS + ROUTE}
+    made = shop(tmp_path_factory.mktemp("shop"), toml, **files)
+    edit(made, "one")
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 
 from goctl.cluster.api import Api
-from tests.go.conftest import write
-from tests.go.project import TASKS, Project
+from tests.go.project import Project
 from tests.integration.load import MANIFESTS
-from tests.integration.test_deploy import MAIN, TOML, answer, api, context, edit, history, name
+from tests.integration.shop import answer, edit, history, shop
 
-__all__ = ["api", "context", "name"]
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.usefixtures("saved")]
 
 STRATEGIES = {
     "rolling": "",
@@ -34,20 +32,11 @@ def checkouts(tmp_path_factory: pytest.TempPathFactory) -> list[Project]:
 
 
 @pytest.fixture(params=STRATEGIES)
-def projects(
-    request: pytest.FixtureRequest, checkouts: list[Project], registry_address: str, context: str, name: str, api: Api
-) -> list[Project]:
-    toml = TOML.format(registry=registry_address, name=name, context=context, timeout=120)
+def projects(request: pytest.FixtureRequest, checkouts: list[Project], toml: str) -> list[Project]:
+    toml = toml.replace('"60s"', '"120s"') + STRATEGIES[request.param] + 'manifests = ["api.yaml", "settings.yaml"]\n'
     for project, version in zip(checkouts, ("left", "right"), strict=True):
-        files = {
-            "go.mod": "module example.com/shop\n\ngo 1.24\n",
-            "cmd/api/main.go": MAIN,
-            "tasks.py": TASKS,
-            "api.yaml": MANIFESTS,
-            "settings.yaml": SETTINGS.format(version=f"{request.param} {version}"),
-            "goctl.toml": toml + STRATEGIES[request.param] + 'manifests = ["api.yaml", "settings.yaml"]\n',
-        }
-        write(project.root, files)
+        settings = SETTINGS.format(version=f"{request.param} {version}")
+        shop(project.root, toml, **{"api.yaml": MANIFESTS, "settings.yaml": settings})
         edit(project, f"{request.param} {version}")
         project.invoke("push")
     return checkouts

@@ -11,29 +11,20 @@ from goctl.cluster.api import Api
 from goctl.cluster.verification import Subject, judge, nodes, verify
 from goctl.errors import RolloutError
 from goctl.values import Platform
-from tests.go.conftest import write
-from tests.go.project import TASKS, Project
-from tests.integration.test_deploy import MAIN, TOML, api, context, name, serves
+from tests.go.project import Project
+from tests.integration.shop import edit, serves, shop
 
-__all__ = ["api", "context", "name"]
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.usefixtures("saved")]
 
 PLATFORMS = ["linux/amd64", "linux/arm/v7", "linux/arm64"]
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, registry_address: str, context: str, name: str, api: Api) -> Project:
-    root = tmp_path_factory.mktemp("shop")
-    toml = TOML.format(registry=registry_address, name=name, context=context, timeout=90)
-    files = {
-        "go.mod": "module example.com/shop\n\ngo 1.24\n",
-        "cmd/api/main.go": MAIN,
-        "cmd/api/version.go": 'package main\n\nconst version, mode = "one", ""\n',
-        "tasks.py": TASKS,
-        "goctl.toml": toml.replace('["linux/amd64"]', json.dumps(PLATFORMS)) + 'verify = ["architecture"]\n',
-    }
-    write(root, files)
-    return Project(root)
+def project(tmp_path_factory: pytest.TempPathFactory, toml: str) -> Project:
+    toml = toml.replace('["linux/amd64"]', json.dumps(PLATFORMS)).replace('"60s"', '"90s"') + 'verify = ["architecture"]\n'
+    made = shop(tmp_path_factory.mktemp("shop"), toml)
+    edit(made, "one")
+    return made
 
 
 def left(api: Api, name: str) -> list[str]:
