@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from goctl.buildkit.dockerfile import COLLECT_LATE
 from goctl.events import Emit, Notice, Output, StepFinished, StepProgress, StepStarted
 from goctl.values import Platform, from_json
 
@@ -109,8 +110,8 @@ def named(name: str, targets: Collection[str]) -> Named:
 
 
 def _short(title: str) -> str:
-    """A title for one line: what is run, and not what is mounted meanwhile."""
-    plain = " ".join(word for word in title.split() if not word.startswith("--mount="))
+    """A title for one line: what is run, and not what is mounted meanwhile, nor what was set before."""
+    plain = " ".join(word for word in title.replace(COLLECT_LATE, "").split() if not word.startswith("--mount="))
     return plain if len(plain) <= _TITLE else f"{plain[: _TITLE - 1]}…"
 
 

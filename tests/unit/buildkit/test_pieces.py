@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from goctl.buildkit.dockerfile import programs_text
 from goctl.buildkit.dockerfile_recipes import Compilation, Recipe, Sources
 from goctl.buildkit.hcl import BakeFile
+from goctl.buildkit.progress import named
 from goctl.buildkit.run import Baked, Results
 from goctl.buildkit.run_document import Files, Layout, Output
 from goctl.config.dockerfiles import options
@@ -280,6 +283,40 @@ def test_sources_are_mounted_and_compiled_for_all_platforms_at_once() -> None:
         "-o /out/programs/linux-arm-v7/ -- ./cmd/api\n" in one
     )
     assert "wait" not in one
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a build's shell is one of Linux")
+@pytest.mark.parametrize(
+    ("free", "cores", "before", "after"),
+    [
+        (6 << 20, 2, None, "200"),
+        ((6 << 20) - 1, 2, None, ""),
+        (64 << 20, 2, "50", "50"),
+        ("", 2, None, ""),
+    ],
+)
+def test_garbage_is_collected_late_where_each_core_has_room(
+    tmp_path: Path, free: int | str, cores: int, before: str | None, after: str
+) -> None:
+    text = programs_text(recipe("api"), msgspec.structs.replace(compilation("api"), platforms=(ARM,)))
+    line = next(line for line in text.splitlines() if "GOGC" in line).removesuffix("\\")
+    for name, says in (("awk", free), ("nproc", cores)):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {says}\n")
+        (tmp_path / name).chmod(0o755)
+    env = {"PATH": str(tmp_path)} | ({"GOGC": before} if before else {})
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'{line} echo "GOGC=$GOGC"'], env=env, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == (f"GOGC={after}\n", "")
+
+
+def test_a_steps_title_begins_with_what_is_compiled() -> None:
+    """BuildKit calls a step by its lines, joined."""
+    text = programs_text(recipe("api"), compilation("api"))
+    run = text[text.rindex("RUN") : text.rindex("FROM")].replace("\\\n", "")
+    assert "GOGC" in run
+    title = named(f"[goctl-compile 4/4] {run}", ["api"]).title
+    assert title.startswith("goctl-compile: RUN GOOS=linux GOARCH=amd64 ")
 
 
 def test_a_workspaces_sums_can_be_noted_and_are_thrown_away() -> None:
