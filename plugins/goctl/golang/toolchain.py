@@ -21,6 +21,8 @@ from goctl.values import from_json, to_json, without_userinfo
 
 #: Settings of `go env` that change what is compiled; each counts only where it differs from the default given here.
 _SETTINGS = {"GOEXPERIMENT": "", "GOFIPS140": "off", "GODEBUG": "", "GOFLAGS": None}
+#: What is asked of `go env`, by name: of everything, it would also tell C flags, and start a C compiler to find them.
+_ASKED = ("GOVERSION", "GOROOT", *_SETTINGS)
 #: Flags that bring in what no key could cover, or send the result elsewhere.
 _REFUSED = re.compile(r"--?(toolexec|overlay|modfile|pkgdir|exec|compiler|json|o|C|n)(=|\Z)|--?(pgo)=(?!(?:auto|off)\Z)")
 
@@ -128,16 +130,17 @@ def _at(path: Path, setting: str, root: Path) -> Found:
 def _inspect(host: Host, found: Found, environment: Mapping[str, str]) -> Toolchain:
     """Asks `go env` in the module's folder, after GOTOOLCHAIN has had its way."""
     folder = host.module if host.module.is_dir() else host.root
-    answer = run((found.command, "env", "-json"), cwd=folder, env=environment)
+    answer = run((found.command, "env", "-json", *_ASKED), cwd=folder, env=environment)
     if answer.code != 0:
         raise _refusal(host, answer.errors, found, environment)
     values = from_json(answer.stdout, dict[str, str])
     flags = split_flags(values.get("GOFLAGS", ""))
     check_flags(flags)
+    # What a go does not know yet is told as empty.
     settings = {
-        name: values[name]
+        name: value
         for name, default in _SETTINGS.items()
-        if default is not None and values.get(name, default) != default
+        if default is not None and (value := values.get(name) or default) != default
     }
     _check_constraint(host, found, values["GOVERSION"], environment)
     return Toolchain(found.command, found.source, values["GOVERSION"], values["GOROOT"], flags, settings)
