@@ -87,7 +87,8 @@ class ArtifactShelf:
         )
         try:
             if not self._has_empty:
-                self._upload(empty, SealedBytes(_EMPTY))
+                if not self._client.has_blob(self._repository, empty, retries=0):
+                    self._upload(empty, SealedBytes(_EMPTY))
                 self._has_empty = True
             self._upload(layer, content)
             self._client.put_manifest(self._repository, _tag(name), manifest, OCI_MANIFEST, Digest.of(manifest))
@@ -95,9 +96,8 @@ class ArtifactShelf:
             raise _failure(error) from None
 
     def _upload(self, blob: Descriptor, content: Sealed) -> None:
-        """In one piece: entries are no images, and what fails is only not kept."""
-        if self._client.has_blob(self._repository, blob, retries=0):
-            return
+        """In one piece: entries are no images, and what fails is only not kept. Whether it is there is not asked, for an
+        entry says when it was stored: it never is."""
         doing, scopes = "write an entry of the cache", push(self._repository)
         path = f"/v2/{self._repository}/blobs/uploads/"
         opened = self._client.request(doing, "POST", path, scopes=scopes, expected=(202,), retries=0)

@@ -68,6 +68,16 @@ def test_what_is_stored_is_read(shelf: Shelf, tmp_path: Path, size: int) -> None
     assert not level.fetch("result", sha(content), tmp_path / "other")
 
 
+def test_an_entry_in_a_registry_takes_three_requests(tmp_path: Path) -> None:
+    with Registry() as registry:
+        level = ShelvedLevel("x", ArtifactShelf(f"{registry.address}/team/cache", Host(tmp_path / "host")))
+        level.store("result", "ab12", written(tmp_path, b"one"))
+        registry.forget_requests()
+        level.store("result", "cd34", written(tmp_path, b"two"))
+        assert [request.method for request in registry.requests] == ["POST", "PUT", "PUT"]
+        assert level.fetch("result", "cd34", tmp_path / "into")
+
+
 def test_the_last_one_stored_is_read(shelf: Shelf, tmp_path: Path) -> None:
     level = ShelvedLevel("x", shelf)
     for content in (b"one", b"two"):
