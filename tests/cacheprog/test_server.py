@@ -127,6 +127,28 @@ def test_what_the_last_build_asked_for_comes_before_it_is_asked_for(machine: Mac
     other.actions.close()
 
 
+def test_what_older_builds_asked_for_comes_when_go_asks_and_together(
+    machine: Machine, tmp_path: Path, shelf: Shelf
+) -> None:
+    older = {name: random.Random(name).randbytes(5000) for name in ("x", "y")}
+    machine.build(older)
+    machine.actions.close()
+    machine = Machine(tmp_path / "one", shelf)
+    machine.build(CONTENTS, "edited")
+    machine.actions.close()
+    other = Machine(tmp_path / "two", shelf)
+    serving = other.begin()
+    with GoCommand(serving.environment["GOCACHEPROG"]) as go:
+        assert not any(go.ask("get", id_of(name)).get("Miss") for name in CONTENTS)
+        assert not any(serving.folder.has(id_of(name)) for name in older)
+        before = len(shelf.asked("fetch"))
+        assert not any(go.ask("get", id_of(name)).get("Miss") for name in older)
+        go.ask("close")
+    # They lie in one pack, which comes once; no record is asked for, for the list tells of them.
+    assert len(shelf.asked("fetch")) - before == 1
+    other.actions.close()
+
+
 def test_a_warm_machine_is_not_served(machine: Machine, shelf: Shelf) -> None:
     machine.build(CONTENTS)
     machine.actions.close()

@@ -48,8 +48,8 @@ class Fetcher:
         return not self._over and self._patience.left() > 0
 
     def expect(self, names: Iterable[str], kind: str) -> None:
-        """Begins to fetch what the level's lists of these names hold. Where it lacks one, its list of that kind tells what
-        else it has."""
+        """Begins to fetch what the last builds asked for, by the level's lists of these names; what older ones did comes when
+        go asks. Where the level lacks a list, that of the kind tells what else it has."""
         with self._lock:
             for name in names:
                 if name not in self._lists:
@@ -59,10 +59,13 @@ class Fetcher:
         found = self._read(name)
         if not found:
             self._read(kind)
+        with self._lock:
+            last = self._known[name].last()
         packs: dict[str, list[tuple[bytes, Record]]] = {}
-        for action, record in found.items():
-            if not self._folder.has(action):
-                packs.setdefault(record.packed.pack if record.packed is not None else "", []).append((action, record))
+        for action in last:
+            record = found.get(action)
+            if record is not None and not self._folder.has(action):
+                packs.setdefault(record.pack, []).append((action, record))
         for pack, wanted in packs.items():
             with self._lock:
                 own = [(action, record) for action, record in wanted if action not in self._fetches]
@@ -122,7 +125,9 @@ class Fetcher:
             with self._lock:
                 errand = self._fetches.get(action)
                 if errand is None:
-                    errand = self._fetches[action] = self._errands.put(functools.partial(self._find, action), URGENT)
+                    together = self._together(action)
+                    errand = self._errands.put(functools.partial(self._find, together), URGENT)
+                    self._fetches |= dict.fromkeys(together, errand)
                 elif not errand.done.done():
                     self._errands.hurry(errand, URGENT)
             if self._wait(errand):
@@ -141,18 +146,30 @@ class Fetcher:
             pass
         return False
 
-    def _find(self, action: bytes) -> bool:
-        """Brings an action that no list told of, or only that of its kind."""
+    def _together(self, action: bytes) -> list[bytes]:
+        """An action that nobody fetches yet, and before it comes alone by a pack of many: those that lie there with it."""
+        record = self._held.get(action)
+        if record is None or record.packed is None:
+            return [action]
+        beside = (one for one, other in self._held.items() if other.pack == record.pack and one not in self._fetches)
+        return [action, *(one for one in beside if one != action)]
+
+    def _find(self, actions: Sequence[bytes]) -> bool:
+        """Brings what no list of the last builds told of: actions of one pack, or one of which nothing is known."""
         with self._lock:
-            record = self._held.get(action)
-        try:
-            record = record or (None if self._over else self._remote.record(action))
-        except Exception as error:  # noqa: BLE001 - as above
-            self._give_up(str(error))
-        if record is None:
-            return False
-        self.hold({action: record})
-        return self._bringing(record.packed.pack if record.packed is not None else "", [(action, record)])()
+            wanted = {action: record for action in actions if (record := self._held.get(action)) is not None}
+        if not wanted:
+            try:
+                record = None if self._over else self._remote.record(actions[0])
+            except Exception as error:  # noqa: BLE001 - as above
+                self._give_up(str(error))
+                record = None
+            if record is None:
+                return False
+            wanted = {actions[0]: record}
+            self.hold(wanted)
+        lacking = [(action, record) for action, record in wanted.items() if not self._folder.has(action)]
+        return not lacking or self._bringing(lacking[0][1].pack, lacking)()
 
     def _bringing(self, pack: str, wanted: Sequence[tuple[bytes, Record]]) -> Callable[[], bool]:
         def bring() -> bool:

@@ -95,7 +95,8 @@ class Folder:
         handle = _opened(name, os.O_WRONLY | os.O_CREAT)
         try:
             os.write(handle, line)
-            os.ftruncate(handle, len(line))
+            if os.fstat(handle).st_size > len(line):
+                os.ftruncate(handle, len(line))
         finally:
             os.close(handle)
 

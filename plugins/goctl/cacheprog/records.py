@@ -41,6 +41,11 @@ class Record(NamedTuple):
     content: bytes | None = None
     packed: Packed | None = None
 
+    @property
+    def pack(self) -> str:
+        """The pack that its output lies in; none where that travels with it."""
+        return self.packed.pack if self.packed is not None else ""
+
     def encoded(self, action: bytes) -> bytes:
         place = self.packed
         beside = (self.content or b"") if place is None else f"{place.pack} {place.start} {place.size}\n".encode()
