@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -71,7 +72,8 @@ class GoCommand:
 
 
 class Shelf:
-    """A level in a folder of a test. `delay` is how long each request takes; `down` has them all fail."""
+    """A level in a folder of a test. `delay` is how long each request takes; `down` has them all fail; `before` is called
+    with the space of each."""
 
     name = "shelf"
     writes = True
@@ -80,6 +82,7 @@ class Shelf:
         self.folder = folder
         self.delay = 0.0
         self.down = False
+        self.before: Callable[[str], object] = lambda space: None
         self.hangs = threading.Event()
         self.hangs.set()
         self.requests: list[tuple[str, str, str]] = []
@@ -105,6 +108,7 @@ class Shelf:
     def _asked(self, *what: str) -> None:
         self.requests.append(what)  # type: ignore[arg-type]
         self.hangs.wait(60)
+        self.before(what[1])
         time.sleep(self.delay)
         if self.down:
             raise StorageError("the shelf is down")

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import random
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from goctl.cache.store import Records
 from goctl.cacheprog.actions import CompileActions, Serving
 from goctl.cacheprog.folder import Folder
 from goctl.cacheprog.records import INLINE
-from goctl.cacheprog.server import HANDS_OVER, Server
+from goctl.cacheprog.server import _WAITING, HANDS_OVER, Server
 from goctl.events import Event, Notice
 from tests.cacheprog.gocommand import GoCommand, Shelf, id_of, request
 
@@ -227,6 +228,25 @@ def test_what_only_this_machine_can_use_is_not_asked_for(machine: Machine, tmp_p
         assert len(shelf.asked("fetch")) - before == 2
         assert go.ask("get", id_of("new"))["Miss"]
         assert len(shelf.asked("fetch")) - before == 3
+    other.actions.close()
+
+
+def test_what_no_list_tells_of_waits_for_nobody(machine: Machine, tmp_path: Path, shelf: Shelf) -> None:
+    many = [f"package {number}" for number in range(_WAITING)]
+    machine.build({name: random.Random(name).randbytes(5000) for name in many})
+    machine.actions.close()
+    come = threading.Event()
+    shelf.before = lambda space: space != "output" or come.wait(60)
+    other = Machine(tmp_path / "two", shelf, patience=60.0)
+    with GoCommand(other.begin().environment["GOCACHEPROG"]) as go:
+        go.send(b"".join(request(number, "get", id_of(name)) for number, name in enumerate(many, 1)))
+        deadline = time.monotonic() + 20
+        while not shelf.asked("fetch")[-1][1] == "output" and time.monotonic() < deadline:
+            time.sleep(0.01)
+        go.send(request(_WAITING + 1, "get", id_of("index")))
+        assert go.answer() == {"ID": _WAITING + 1, "Miss": True}
+        come.set()
+        assert {go.answer()["ID"] for _ in many} == set(range(1, _WAITING + 1))
     other.actions.close()
 
 

@@ -77,12 +77,13 @@ class Serving:
         self.asked: dict[bytes, Entry] = {}
         self.is_well = False
 
-    @property
-    def may_ask(self) -> bool:
-        return self.place.fetcher.is_waiting_worth
+    # While it loads packages, go asks for their indexes, which are this machine's alone; what it compiles comes later.
+
+    def may_ask(self, action: bytes) -> bool:
+        fetcher = self.place.fetcher
+        return fetcher.is_waiting_worth and (self._is_compiling or not fetcher.is_unlisted(self._names, action))
 
     def ask(self, action: bytes) -> bool:
-        # While it loads packages, go asks for their indexes, which are this machine's alone; what it compiles comes later.
         return self.place.fetcher.ask(self._names, action, listed_only=not self._is_compiling)
 
     def found(self, action: bytes, entry: Entry) -> None:

@@ -112,6 +112,11 @@ class Fetcher:
         with self._lock:
             return action in self._held
 
+    def is_unlisted(self, names: Sequence[str], action: bytes) -> bool:
+        """Whether the lists of these names are all there, by now, and none tells of an action."""
+        with self._lock:
+            return action not in self._held and all(name in self._known and self._known[name].asked for name in names)
+
     def ask(self, names: Sequence[str], action: bytes, *, listed_only: bool = False) -> bool:
         """Waits for an action, behind the lists of these names that may tell of it; whether it may be in the folder.
 
@@ -120,7 +125,7 @@ class Fetcher:
         with self._patience as patience:
             if not all(self._wait(listed) for name in names if (listed := self._lists.get(name)) is not None):
                 return False
-            if listed_only and not self.lists(action) and all(self._known.get(name, Known()).asked for name in names):
+            if listed_only and self.is_unlisted(names, action):
                 return False
             with self._lock:
                 errand = self._fetches.get(action)

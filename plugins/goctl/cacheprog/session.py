@@ -22,9 +22,8 @@ class Build(Protocol):
     @property
     def folder(self) -> Folder: ...
 
-    @property
-    def may_ask(self) -> bool:
-        """Whether what is not in the folder may come from elsewhere."""
+    def may_ask(self, action: bytes) -> bool:
+        """Whether an action that is not in the folder may come from elsewhere. Waits for nothing."""
         ...
 
     def ask(self, action: bytes) -> bool:
@@ -73,7 +72,7 @@ class Session:
             hit = self._look(request)
             if hit is not None:
                 self._answer(hit)
-            elif self._build.may_ask:
+            elif self._build.may_ask(request.ActionID):
                 self._waiters.submit(self._ask, request)
             else:
                 self._answer(Response(request.ID, Miss=True))
