@@ -27,6 +27,8 @@ _EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 _LAYER: Final = "application/octet-stream"
 #: No tag is longer (distribution-spec); longer names are told by their digest.
 _LONGEST: Final = 128
+#: Bytes that are not missed where a registry lets them go by.
+_SMALL: Final = 64 * 1024
 
 
 class ArtifactShelf:
@@ -39,6 +41,7 @@ class ArtifactShelf:
         find = Keychain(host.emit, login=login).find if login is not None else None
         self._client: Client = connect(host, registry, settings, find=find, retries=1)
         self._has_empty = False
+        self._takes_whole = True
 
     def read(self, name: str) -> Iterator[bytes] | None:
         try:
@@ -97,10 +100,27 @@ class ArtifactShelf:
 
     def _upload(self, blob: Descriptor, content: Sealed) -> None:
         """In one piece: entries are no images, and what fails is only not kept. Whether it is there is not asked, for an
-        entry says when it was stored: it never is."""
+        entry says when it was stored: it never is. A small one goes with the request that begins the upload, until the
+        registry shows that it knows no such thing: it answers as if it had come without (distribution-spec, end-4b)."""
         doing, scopes = "write an entry of the cache", push(self._repository)
         path = f"/v2/{self._repository}/blobs/uploads/"
-        opened = self._client.request(doing, "POST", path, scopes=scopes, expected=(202,), retries=0)
+        headers = {"Content-Length": str(content.size), "Content-Type": _LAYER}
+        if self._takes_whole and content.size <= _SMALL:
+            opened = self._client.request(
+                doing,
+                "POST",
+                f"{path}?digest={blob.digest}",
+                scopes=scopes,
+                expected=(201, 202),
+                headers=headers,
+                body=content.open,
+                retries=0,
+            )
+            if opened.status == 201:
+                return
+            self._takes_whole = False
+        else:
+            opened = self._client.request(doing, "POST", path, scopes=scopes, expected=(202,), retries=0)
         location = self._client.resolve(opened.headers.get("Location", ""), opened)
         self._client.request(
             doing,
@@ -108,7 +128,7 @@ class ArtifactShelf:
             f"{location}{'&' if '?' in location else '?'}digest={blob.digest}",
             scopes=scopes,
             expected=(201, 204),
-            headers={"Content-Length": str(content.size), "Content-Type": _LAYER},
+            headers=headers,
             body=content.open,
             retries=0,
         )

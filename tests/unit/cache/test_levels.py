@@ -19,6 +19,7 @@ from goctl.contracts import Conditional, Listing, Shelf
 from goctl.errors import LevelError
 from goctl.registry.artifacts import ArtifactShelf
 from goctl.testing.host import Host
+from goctl.testing.protocol import Handler
 from goctl.testing.registry import Registry
 
 CHANCE = random.Random(11)
@@ -68,14 +69,36 @@ def test_what_is_stored_is_read(shelf: Shelf, tmp_path: Path, size: int) -> None
     assert not level.fetch("result", sha(content), tmp_path / "other")
 
 
-def test_an_entry_in_a_registry_takes_three_requests(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("size", "verbs"), [(100, ["POST", "PUT"]), (100_000, ["POST", "PUT", "PUT"])])
+def test_an_entry_in_a_registry_takes_few_requests(tmp_path: Path, size: int, verbs: list[str]) -> None:
     with Registry() as registry:
         level = ShelvedLevel("x", ArtifactShelf(f"{registry.address}/team/cache", Host(tmp_path / "host")))
         level.store("result", "ab12", written(tmp_path, b"one"))
         registry.forget_requests()
-        level.store("result", "cd34", written(tmp_path, b"two"))
-        assert [request.method for request in registry.requests] == ["POST", "PUT", "PUT"]
+        level.store("result", "cd34", written(tmp_path, CHANCE.randbytes(size)))
+        assert [request.method for request in registry.requests] == verbs
         assert level.fetch("result", "cd34", tmp_path / "into")
+
+
+def test_a_registry_that_begins_uploads_without_content_is_sent_it_after_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Handler._post_uploads
+
+    def without(handler: Handler, repository: str) -> None:
+        if handler.query.pop("digest", None):
+            assert list(handler.body())
+        real(handler, repository)
+
+    monkeypatch.setattr(Handler, "_post_uploads", without)
+    with Registry() as registry:
+        level = ShelvedLevel("x", ArtifactShelf(f"{registry.address}/team/cache", Host(tmp_path / "host")))
+        for key in ("ab12", "cd34"):
+            level.store("result", key, written(tmp_path, key.encode()))
+            assert level.fetch("result", key, tmp_path / "into")
+            assert (tmp_path / "into").read_bytes() == key.encode()
+        tried = [request for request in registry.requests if request.method == "POST" and "digest=" in request.query]
+        assert len(tried) == 1
 
 
 def test_the_last_one_stored_is_read(shelf: Shelf, tmp_path: Path) -> None:
