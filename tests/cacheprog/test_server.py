@@ -128,9 +128,7 @@ def test_what_the_last_build_asked_for_comes_before_it_is_asked_for(machine: Mac
     other.actions.close()
 
 
-def test_what_older_builds_asked_for_comes_when_go_asks_and_together(
-    machine: Machine, tmp_path: Path, shelf: Shelf
-) -> None:
+def test_what_older_builds_asked_for_comes_when_go_asks_and_together(machine: Machine, tmp_path: Path, shelf: Shelf) -> None:
     older = {name: random.Random(name).randbytes(5000) for name in ("x", "y")}
     machine.build(older)
     machine.actions.close()
@@ -241,7 +239,7 @@ def test_what_no_list_tells_of_waits_for_nobody(machine: Machine, tmp_path: Path
     with GoCommand(other.begin().environment["GOCACHEPROG"]) as go:
         go.send(b"".join(request(number, "get", id_of(name)) for number, name in enumerate(many, 1)))
         deadline = time.monotonic() + 20
-        while not shelf.asked("fetch")[-1][1] == "output" and time.monotonic() < deadline:
+        while shelf.asked("fetch")[-1][1] != "output" and time.monotonic() < deadline:
             time.sleep(0.01)
         go.send(request(_WAITING + 1, "get", id_of("index")))
         assert go.answer() == {"ID": _WAITING + 1, "Miss": True}

@@ -10,7 +10,9 @@ import pytest
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the compiler is a shell script")
-def test_no_c_compiler_is_started_to_learn_which_go_it_is(host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_c_compiler_is_started_to_learn_which_go_it_is(
+    host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started = tmp_path / "started"
     compiler = tmp_path / "cc"
     compiler.write_text(f"#!/bin/sh\necho >> '{started}'\nexit 1\n", encoding="utf-8")
@@ -22,7 +24,9 @@ def test_no_c_compiler_is_started_to_learn_which_go_it_is(host: Any, tmp_path: P
 
 
 @pytest.mark.parametrize(("value", "told"), [("", {}), ("off", {}), ("latest", {"GOFIPS140": "latest"})])
-def test_only_what_is_no_default_counts(host: Any, monkeypatch: pytest.MonkeyPatch, value: str, told: dict[str, str]) -> None:
+def test_only_what_is_no_default_counts(
+    host: Any, monkeypatch: pytest.MonkeyPatch, value: str, told: dict[str, str]
+) -> None:
     monkeypatch.setenv("GOFIPS140", value)
     monkeypatch.delenv("GODEBUG", raising=False)
     monkeypatch.delenv("GOEXPERIMENT", raising=False)
