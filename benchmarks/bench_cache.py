@@ -27,6 +27,8 @@ from contenders import Bench
 from measure import Run, tell
 
 CASES = ("fresh", "leaf", "actions", "targets")
+#: Where machines go that are no more, until everything is measured.
+GONE = "gone"
 
 
 class Machine:
@@ -39,9 +41,15 @@ class Machine:
         self.level = level
 
     def begin(self) -> None:
-        """Takes all from it but the sources, as they are in the repository."""
+        """Takes all from it but the sources, as they are in the repository.
+
+        What it had is only put aside: for minutes after many files were deleted, file systems look long for a place for each
+        new one (ext4 leaves alone what was freed lately), and that would be measured too.
+        """
         if self.root.exists():
-            _remove(self.root)
+            gone = self.bench.work / GONE
+            gone.mkdir(exist_ok=True)
+            self.root.rename(gone / f"{self.root.name}-{next(self.bench.numbers)}")
         shutil.copytree(self.bench.checkout(small=True), self.checkout)
         space = f"{self.bench.registry}/released"
         lines = ["[project]", 'name = "measure"', 'version = "1"', "[platforms]", 'default = ["linux/amd64", "linux/arm64"]']
@@ -169,8 +177,9 @@ def main() -> None:
     finally:
         server.terminate()
         server.wait()
-        if args.work is None:
-            _remove(work)
+        for folder in (work,) if args.work is None else (work / GONE,):
+            if folder.exists():
+                _remove(folder)
         bench.report()
 
 

@@ -48,8 +48,8 @@ class Fetcher:
         return not self._over and self._patience.left() > 0
 
     def expect(self, names: Iterable[str], kind: str) -> None:
-        """Begins to fetch what the last builds asked for, by the level's lists of these names; what older ones asked for comes
-        when go does. Where the level lacks a list, that of the kind tells what else it has."""
+        """Begins to fetch what the last builds asked for, by the level's lists of these names; what only older ones did
+        comes when go asks. Where the level lacks a list, that of the kind tells what else it has."""
         with self._lock:
             for name in names:
                 if name not in self._lists:
