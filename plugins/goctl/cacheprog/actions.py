@@ -77,9 +77,8 @@ class Serving:
         self.asked: dict[bytes, Entry] = {}
         self.is_well = False
 
-    # While it loads packages, go asks for their indexes, which are this machine's alone; what it compiles comes later.
-
     def may_ask(self, action: bytes) -> bool:
+        # While it loads packages, go asks for their indexes, which are this machine's alone; what it compiles comes later.
         fetcher = self.place.fetcher
         return fetcher.is_waiting_worth and (self._is_compiling or not fetcher.is_unlisted(self._names, action))
 

@@ -289,7 +289,7 @@ def test_sources_are_mounted_and_compiled_for_all_platforms_at_once() -> None:
 @pytest.mark.parametrize(
     ("free", "cores", "before", "after"),
     [
-        (6 << 20, 2, None, "200"),
+        (6 << 20, 2, None, "400"),
         ((6 << 20) - 1, 2, None, ""),
         (64 << 20, 2, "50", "50"),
         ("", 2, None, ""),
