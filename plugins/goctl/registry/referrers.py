@@ -124,8 +124,9 @@ def _read(place: Repository, raw: msgspec.Raw) -> Referrer:
     return decode(place.name, "entry of a list of referrers", bytes(raw), Referrer)
 
 
-def _by_tag(place: Repository, subject: Digest) -> tuple[list[msgspec.Raw], str]:
-    """The entries of the index behind the tag, and what a later request names this state of it by, if it can."""
+def _by_tag(place: Repository, subject: Digest) -> tuple[list[msgspec.Raw], dict[str, str]]:
+    """The entries of the index behind the tag, and the header that lets a request change this state of it and no other
+    (RFC 9110, 13.1), if there is one."""
     response = place.client.request(
         f"read {place.repository}:{tag_of(subject)}",
         "GET",
@@ -135,22 +136,23 @@ def _by_tag(place: Repository, subject: Digest) -> tuple[list[msgspec.Raw], str]
         headers={"Accept": OCI_INDEX},
     )
     if response.status == 404:
-        return [], ""
+        return [], {"If-None-Match": "*"}
     entries = decode(place.name, "index of referrers", response.content, _List).manifests
-    return list(entries), response.headers.get("ETag") or ""
+    etag = response.headers.get("ETag")
+    return list(entries), {"If-Match": etag} if etag else {}
 
 
 def _enter(place: Repository, subject: Digest, entry: Referrer) -> None:
     """Adds an entry to the index behind the tag.
 
     Others may do so at the same time, and the last one wins (the specification leaves that to clients): who has written
-    looks again a moment later, and writes anew where the entry was lost. `If-Match` keeps them apart where it is heeded.
+    looks again a moment later, and writes anew where the entry was lost. Conditions keep them apart where they are heeded.
     """
     for attempt in range(_ATTEMPTS):
-        entries, state = _by_tag(place, subject)
+        entries, condition = _by_tag(place, subject)
         if entry.digest in [_read(place, raw).digest for raw in entries]:
             return
-        _write(place, subject, [*entries, msgspec.Raw(to_json(_as_entry(entry)))], state)
+        _write(place, subject, [*entries, msgspec.Raw(to_json(_as_entry(entry)))], condition)
         place.client.patience.back_off(attempt)
     raise RegistryError(
         f"{place.client.host}: {place.repository}:{tag_of(subject)} is written to by too many at once", hint="try again"
@@ -162,7 +164,7 @@ def _as_entry(entry: Referrer) -> dict[str, Any]:
     return made | ({"annotations": entry.annotations} if entry.annotations else {})
 
 
-def _write(place: Repository, subject: Digest, entries: Sequence[msgspec.Raw], state: str) -> None:
+def _write(place: Repository, subject: Digest, entries: Sequence[msgspec.Raw], condition: Mapping[str, str]) -> None:
     content = to_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(entries)})
     place.client.request(
         f"push {place.repository}:{tag_of(subject)}",
@@ -171,6 +173,6 @@ def _write(place: Repository, subject: Digest, entries: Sequence[msgspec.Raw], s
         scopes=push(place.repository),
         # 412: somebody was faster.
         expected=(200, 201, 202, 412),
-        headers={"Content-Type": OCI_INDEX, **({"If-Match": state} if state else {})},
+        headers={"Content-Type": OCI_INDEX, **condition},
         body=content,
     )

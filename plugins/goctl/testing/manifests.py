@@ -52,6 +52,8 @@ class Manifests(Connection):
             expected = self.headers.get("If-Match")
             if expected and expected != f'"{found.tags.get(reference, reference)}"':
                 raise Refused(412, "DENIED")
+            if self.headers.get("If-None-Match") == "*" and reference in found.tags:
+                raise Refused(412, "DENIED")
             manifest = self._check_references(found, content, media_type)
             file = holdings.contents.begin()
             file.write(content)

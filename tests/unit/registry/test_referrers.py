@@ -6,6 +6,7 @@ import pytest
 from tests import images
 
 from goctl.errors import RegistryError
+from goctl.registry import referrers as lists
 from goctl.registry.attaching import attach_files
 from goctl.registry.referrers import referrers
 from goctl.registry.tags import tag_of
@@ -103,6 +104,26 @@ def test_many_at_once_lose_nothing_where_the_registry_compares(host, tmp_path):
         assert not errors
         assert {one.digest for one in referrers(place, subject)} == made
         assert len(made) == 6
+
+
+def test_who_found_no_list_does_not_write_over_the_first(host, tmp_path, monkeypatch):
+    write, files = lists._write, [tmp_path / "slow.txt", tmp_path / "fast.txt"]
+    for file in files:
+        file.write_text(file.name, encoding="utf-8")
+    with Registry(referrers=False) as registry:
+        place = images.place(host, registry)
+        subject = images.image(place, "1.0")
+        made = set()
+
+        def overtaken(*args):
+            monkeypatch.setattr(lists, "_write", write)
+            made.add(attach_files(host, place, "1.0", files[1:], SBOM, {})[1])
+            write(*args)
+
+        monkeypatch.setattr(lists, "_write", overtaken)
+        made.add(attach_files(host, place, "1.0", files[:1], SBOM, {})[1])
+        assert {one.digest for one in referrers(place, subject)} == made
+        assert len(made) == 2
 
 
 def test_a_lost_entry_is_written_again(host, registry, paths):
