@@ -107,6 +107,15 @@ def kind_image(docker_engine: str) -> str:
 
 
 @pytest.fixture(scope="session")
+def context() -> str:
+    """A context of KUBECONFIG, of a cluster whose nodes pull from the registry."""
+    name = os.environ.get("GOCTL_TEST_CLUSTER", "")
+    if not name:
+        _absent("kind", "set GOCTL_TEST_CLUSTER to a context of KUBECONFIG")
+    return name
+
+
+@pytest.fixture(scope="session")
 def buildx() -> str:
     """The path of a `docker` command that has buildx; what needs no engine can be asked of it."""
     command = shutil.which("docker")

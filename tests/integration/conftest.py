@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,16 +14,6 @@ from goctl.cluster.api import Api, connect
 from goctl.cluster.manifests import Key
 from goctl.errors import ClusterError
 from tests.integration.shop import TOML
-
-
-@pytest.fixture(scope="module")
-def context() -> str:
-    name = os.environ.get("GOCTL_TEST_CLUSTER", "")
-    if not name:
-        if "kind" in os.environ.get("GOCTL_REQUIRE", "").split(","):
-            pytest.fail("GOCTL_REQUIRE asks for kind, and GOCTL_TEST_CLUSTER names no context")
-        pytest.skip("needs kind: set GOCTL_TEST_CLUSTER to a context of KUBECONFIG")
-    return name
 
 
 @pytest.fixture(scope="module")
