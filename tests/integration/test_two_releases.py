@@ -70,7 +70,9 @@ def test_they_take_turns_and_leave_one_version(
         time.sleep(1)  # Pods that were told to end may still answer
     assert answers == {settings["data"]["version"]}
     winner = next(project for project in projects if f'"{settings["data"]["version"]}"' in _said(project))
-    assert set(winner.outcomes("deploy").values()) == {"cached"}
+    # The other may have moved the tag after the winner's push: who pushed last need not have deployed last.
+    outcomes = {step: outcome for step, outcome in winner.outcomes("deploy").items() if not step.startswith("push:")}
+    assert set(outcomes.values()) == {"cached"}, outcomes
 
 
 def _said(project: Project) -> str:
