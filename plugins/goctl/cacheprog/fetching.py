@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as Late
-from typing import Final
+from typing import Final, TypeVar
 
 from goctl.cacheprog import records
 from goctl.cacheprog.errands import SOON, URGENT, Errand, Errands
@@ -21,6 +21,9 @@ from goctl.cacheprog.remote import Remote
 
 #: Seconds that all waiting for a level may cost a run, beyond what came of it.
 PATIENCE: Final = 5.0
+
+_T = TypeVar("_T")
+_U = TypeVar("_U")
 
 
 class Fetcher:
@@ -79,11 +82,7 @@ class Fetcher:
         with self._lock:
             there = self._known.get(name)
         if there is None:
-            try:
-                there = self._remote.known(name)
-            except Exception as error:  # noqa: BLE001 - a level is no reason for a build to fail
-                self._give_up(str(error))
-                there = Known()
+            there = self._answer(functools.partial(self._remote.known, name), Known())
         found = records.merged(there)
         with self._lock:
             self._known[name] = there
@@ -164,11 +163,7 @@ class Fetcher:
         with self._lock:
             wanted = {action: record for action in actions if (record := self._held.get(action)) is not None}
         if not wanted:
-            try:
-                record = None if self._over else self._remote.record(actions[0])
-            except Exception as error:  # noqa: BLE001 - as above
-                self._give_up(str(error))
-                record = None
+            record = None if self._over else self._answer(functools.partial(self._remote.record, actions[0]), None)
             if record is None:
                 return False
             wanted = {actions[0]: record}
@@ -178,12 +173,8 @@ class Fetcher:
 
     def _bringing(self, pack: str, wanted: Sequence[tuple[bytes, Record]]) -> Callable[[], bool]:
         def bring() -> bool:
-            if self._over:
-                return False
-            try:
-                brought = self._remote.bring(pack, wanted)
-            except Exception as error:  # noqa: BLE001 - as above
-                self._give_up(str(error))
+            brought = None if self._over else self._answer(functools.partial(self._remote.bring, pack, wanted), None)
+            if brought is None:
                 return False
             with self._lock:
                 self.brought += brought
@@ -194,6 +185,14 @@ class Fetcher:
             return brought > 0
 
         return bring
+
+    def _answer(self, question: Callable[[], _T], otherwise: _U) -> _T | _U:
+        """What the level answers. One that fails is no reason for a build to fail: it is asked for nothing more."""
+        try:
+            return question()
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            self._give_up(str(error))
+            return otherwise
 
     def _give_up(self, why: str) -> None:
         """Asks the level for nothing more."""

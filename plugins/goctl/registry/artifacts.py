@@ -6,6 +6,7 @@ The entry is the only layer of a manifest, whose config is empty (image-spec, "G
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from typing import Final
@@ -105,33 +106,17 @@ class ArtifactShelf:
         doing, scopes = "write an entry of the cache", push(self._repository)
         path = f"/v2/{self._repository}/blobs/uploads/"
         headers = {"Content-Length": str(content.size), "Content-Type": _LAYER}
+        ask = functools.partial(self._client.request, doing, scopes=scopes, retries=0)
+        send = functools.partial(ask, headers=headers, body=content.open)
         if self._takes_whole and content.size <= _SMALL:
-            opened = self._client.request(
-                doing,
-                "POST",
-                f"{path}?digest={blob.digest}",
-                scopes=scopes,
-                expected=(201, 202),
-                headers=headers,
-                body=content.open,
-                retries=0,
-            )
+            opened = send("POST", f"{path}?digest={blob.digest}", expected=(201, 202))
             if opened.status == 201:
                 return
             self._takes_whole = False
         else:
-            opened = self._client.request(doing, "POST", path, scopes=scopes, expected=(202,), retries=0)
+            opened = ask("POST", path, expected=(202,))
         location = self._client.resolve(opened.headers.get("Location", ""), opened)
-        self._client.request(
-            doing,
-            "PUT",
-            f"{location}{'&' if '?' in location else '?'}digest={blob.digest}",
-            scopes=scopes,
-            expected=(201, 204),
-            headers=headers,
-            body=content.open,
-            retries=0,
-        )
+        send("PUT", f"{location}{'&' if '?' in location else '?'}digest={blob.digest}", expected=(201, 204))
 
     def remove(self, name: str) -> None:
         """By the tag's own manifest. A registry that deletes nothing keeps the entry, and says so."""
