@@ -136,20 +136,19 @@ def test_records_carry_small_outputs() -> None:
 def test_a_list_forgets_what_nobody_asks_for() -> None:
     one, two = id_of("one"), id_of("two")
     record = Record(Entry(id_of("x"), 1, 1), b"x")
-    listed = Known().after(("a",), {one: record}).after(("b",), {two: record})
+    listed = Known().after({one: record}).after({two: record})
     assert listed.last() == [two]
-    assert listed.inputs == ("b",)
     assert list(merged(listed)) == [two, one]
     for _ in range(3):
-        listed = listed.after(("b",), {two: record})
+        listed = listed.after({two: record})
     assert list(merged(listed)) == [two, one]
-    assert list(merged(listed.after(("b",), {two: record}))) == [two]
-    assert list(merged(listed.after(("b",), {one: record}))) == [one, two]
+    assert list(merged(listed.after({two: record}))) == [two]
+    assert list(merged(listed.after({one: record}))) == [one, two]
 
 
 def test_no_bytes_are_a_list_that_is_trusted() -> None:
     chance = random.Random(5)
-    good = Known(("a",), (Asked(ACTION, Record(ENTRY).encoded(ACTION)),)).encoded()
+    good = Known((Asked(ACTION, Record(ENTRY).encoded(ACTION)),)).encoded()
     assert known(good).asked
     assert known(None) == known(b"\xff") == known(b"x") == Known()
     for _ in range(300):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from goctl.cacheprog.folder import Entry, Folder
+from goctl.cacheprog.records import Known, Record, merged
 from goctl.cacheprog.remote import Remote
 from goctl.cacheprog.session import Session
 from tests.cacheprog.gocommand import Shelf, id_of, request
@@ -122,8 +123,10 @@ def test_damaged_entries(tmp_path: Path) -> None:
             writer.commit()
         first.note(action, entry)
         entries.append((action, entry))
+    kept: dict[bytes, Record] = {}
     for parcel in (entries[:5], entries[5:]):
-        Remote(shelf, first, scratch).send(parcel)
+        kept |= Remote(shelf, first, scratch).send(parcel)[0]
+    Remote(shelf, first, scratch).keep("list", Known().after(kept))
     good = {path: path.read_bytes() for path in shelf.folder.rglob("*") if path.is_file()}
 
     def trial(chance: random.Random) -> str:
@@ -131,10 +134,10 @@ def test_damaged_entries(tmp_path: Path) -> None:
         path.write_bytes(damaged(chance, good[path]))
         folder = Folder(tmp_path / f"folder {chance.random()}")
         remote = Remote(shelf, folder, scratch)
+        listed = merged(remote.known("list"))
         for action, content in contents.items():
-            record = remote.record(action)
-            pack = "" if record is None or record.packed is None else record.packed.pack
-            there = record is not None and remote.bring(pack, [(action, record)])
+            record = listed.get(action)
+            there = record is not None and remote.bring(record.pack, [(action, record)])
             entry = folder.entry(action)
             output = None if entry is None else folder.output(entry)
             if there and (output is None or Path(output).read_bytes() != content):

@@ -22,7 +22,7 @@ from goctl.cacheprog import records
 from goctl.cacheprog.errands import LATER, Errand, Errands
 from goctl.cacheprog.fetching import PATIENCE, Fetcher
 from goctl.cacheprog.folder import Entry, Folder
-from goctl.cacheprog.records import Known, Record
+from goctl.cacheprog.records import Record, Warmth
 from goctl.cacheprog.remote import Remote
 from goctl.cacheprog.server import Server
 from goctl.cacheprog.shares import Parts, shares
@@ -70,7 +70,6 @@ class Serving:
         self.kind = kind
         self.programs = programs
         self.lists = {program: _digest(kind, program) for program in programs}
-        self._names = tuple(self.lists.values())
         self._is_compiling = False
         self.parts: Parts = {}
         self.environment: Mapping[str, str] = {}
@@ -78,12 +77,16 @@ class Serving:
         self.is_well = False
 
     def may_ask(self, action: bytes) -> bool:
-        # While it loads packages, go asks for their indexes, which are this machine's alone; what it compiles comes later.
         fetcher = self.place.fetcher
-        return fetcher.is_waiting_worth and (self._is_compiling or not fetcher.is_unlisted(self._names, action))
+        return fetcher.is_waiting_worth and fetcher.may_have(self._names(), action)
 
     def ask(self, action: bytes) -> bool:
-        return self.place.fetcher.ask(self._names, action, listed_only=not self._is_compiling)
+        return self.place.fetcher.ask(self._names(), action)
+
+    def _names(self) -> tuple[str, ...]:
+        """The lists that may tell of what go asks for. While it loads packages that is their indexes, which are this
+        machine's alone; what it compiles comes later, and what is new to its programs another one may have made."""
+        return (*self.lists.values(), self.kind) if self._is_compiling else tuple(self.lists.values())
 
     def found(self, action: bytes, entry: Entry) -> None:
         self.asked[action] = entry
@@ -173,10 +176,9 @@ class CompileActions:
 
     def begin(self, folder: Path, kind: str, programs: Mapping[str, str]) -> Serving | None:
         """contracts.CompileCache."""
-        known = records.known(self._memo.get(_KIND, kind))
         own = Folder(folder)
-        last = known.last()
-        if _inputs(programs) in known.inputs and last and all(own.has(action) for action in last):
+        warmth = records.warmth(self._memo.get(_KIND, _name(kind, programs)))
+        if warmth.inputs == _inputs(programs) and warmth.actions and all(map(own.has, warmth.actions)):
             return None
         with self._lock:
             place = self._places.get(folder) or self._place(own)
@@ -241,15 +243,14 @@ class CompileActions:
         not served if it asks for the same."""
         if not all(errand.done.result() for errand in sent) or not self._list(place, kind, builds, is_new=bool(sent)):
             return False
-        held = {action: record for build in builds for action, record in build.held().items()}
-        inputs = tuple(dict.fromkeys(_inputs(build.programs) for build in builds))
-        self._memo.put(_KIND, kind, Known().after(inputs, held).encoded())
+        for build in builds:
+            warmth = Warmth(_inputs(build.programs), tuple(build.held()))
+            self._memo.put(_KIND, _name(kind, build.programs), warmth.encoded())
         return True
 
     def _list(self, place: Place, kind: str, builds: Sequence[Serving], *, is_new: bool) -> bool:
         """Writes the level's lists: of each program that was built, and where something `is_new`, of all of that kind, in
-        which a program that was never built finds what it shares with others."""
-        self._unlisted.pop((place, kind), None)
+        which a program finds what is new to it and others have."""
         together: dict[bytes, Record] = {}
         for build in builds:
             held = build.held()
@@ -258,12 +259,19 @@ class CompileActions:
                 if not self._tried(functools.partial(self._keep, place, build.lists[program], own)):
                     return False
             together |= held
-        return not is_new or self._tried(functools.partial(self._keep, place, kind, together, _RUNS_OF_ALL))
+        if is_new and not self._tried(functools.partial(self._keep_all, place, kind, together)):
+            return False
+        self._unlisted.pop((place, kind), None)
+        return True
 
-    def _keep(self, place: Place, name: str, found: Mapping[bytes, Record], runs: int = records.RUNS) -> None:
+    def _keep(self, place: Place, name: str, found: Mapping[bytes, Record]) -> None:
         known = place.fetcher.known(name)
         if self.level.writes and found.keys() != set(known.last()):
-            place.remote.keep(name, known.after((), found, runs))
+            place.remote.keep(name, known.after(found))
+
+    def _keep_all(self, place: Place, kind: str, found: Mapping[bytes, Record]) -> None:
+        # Read again, for everybody writes this list: little of theirs is lost, and of that only who has it in no other one.
+        place.remote.keep(kind, place.remote.known(kind).after(found, _RUNS_OF_ALL))
 
     def _list_rest(self) -> None:
         for (place, kind), builds in list(self._unlisted.items()):
@@ -295,12 +303,14 @@ class CompileActions:
             server.close()
         self._fetching.drain(0)
         self._sending.drain(0 if self._failure or abandon else self._linger, self._ended)
-        if self._unsent and not self._failure and not abandon and not self._ended():
-            self._emit(Notice(f"{self._unsent} of go's actions did not reach the cache level {self.level.name} in time"))
-            # What did is to be found all the same.
+        if self._unlisted and not self._failure and not abandon and not self._ended():
+            # What did arrive is to be found.
             listing = threading.Thread(target=self._list_rest, name="go-cache-list", daemon=True)
             listing.start()
             listing.join(_LISTING)
+            lost = self._unsent + (self._sent if self._unlisted else 0)
+            if lost and not self._failure:
+                self._emit(Notice(f"{lost} of go's actions did not reach the cache level {self.level.name} in time"))
         # Whoever is still at it works where soon nothing is; nobody wants to hear of that.
         self._failure = self._failure or "the run has ended"
         if scratch is not None:
@@ -309,8 +319,13 @@ class CompileActions:
         return Counts(brought, self._sent, self._bytes)
 
 
+def _name(kind: str, programs: Mapping[str, str]) -> str:
+    """What stands for programs that are built together."""
+    return _digest(kind, *sorted(programs))
+
+
 def _inputs(programs: Mapping[str, str]) -> str:
-    """What covers all that programs are made from."""
+    """What stands for all that programs are made from."""
     return _digest(*(f"{program} {programs[program]}" for program in sorted(programs)))
 
 

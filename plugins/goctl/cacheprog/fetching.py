@@ -89,6 +89,9 @@ class Fetcher:
             self._held = found | self._held
         return found
 
+    def _look(self, name: str) -> bool:
+        return bool(self._read(name))
+
     def held(self, action: bytes, entry: Entry) -> Record | None:
         """The record of what the level is known to have, if it is the very same."""
         with self._lock:
@@ -111,24 +114,31 @@ class Fetcher:
         with self._lock:
             return action in self._held
 
-    def is_unlisted(self, names: Sequence[str], action: bytes) -> bool:
-        """Whether the lists of these names are all there, by now, and none tells of an action."""
+    def may_have(self, names: Iterable[str], action: bytes) -> bool:
+        """Whether the level may have an action: a list tells of it, or one of these is still to come. Waits for nothing."""
         with self._lock:
-            return action not in self._held and all(name in self._known and self._known[name].asked for name in names)
+            return action in self._held or not all(name in self._known for name in names)
 
-    def ask(self, names: Sequence[str], action: bytes, *, listed_only: bool = False) -> bool:
+    def ask(self, names: Iterable[str], action: bytes) -> bool:
         """Waits for an action, behind the lists of these names that may tell of it; whether it may be in the folder.
 
-        With `listed_only` the level is not asked for what is in none of the lists, if all of them are there.
+        A list that nobody expected is asked for now, if those before it do not tell of the action.
         """
         with self._patience as patience:
-            if not all(self._wait(listed) for name in names if (listed := self._lists.get(name)) is not None):
-                return False
-            if listed_only and self.is_unlisted(names, action):
-                return False
+            for name in names:
+                with self._lock:
+                    listed = self._lists.get(name)
+                    if listed is None:
+                        if action in self._held:
+                            break
+                        listed = self._lists[name] = self._errands.put(functools.partial(self._look, name), URGENT)
+                if not self._wait(listed):
+                    return False
             with self._lock:
                 errand = self._fetches.get(action)
                 if errand is None:
+                    if action not in self._held:
+                        return False
                     together = self._together(action)
                     errand = self._errands.put(functools.partial(self._find, together), URGENT)
                     self._fetches |= dict.fromkeys(together, errand)
@@ -137,7 +147,6 @@ class Fetcher:
             if self._wait(errand):
                 patience.found()
                 return True
-            patience.missed()
             return False
 
     def _wait(self, errand: Errand) -> bool:
@@ -152,22 +161,16 @@ class Fetcher:
 
     def _together(self, action: bytes) -> list[bytes]:
         """An action that nobody fetches yet, and before it comes alone by a pack of many: those that lie there with it."""
-        record = self._held.get(action)
-        if record is None or record.packed is None:
+        record = self._held[action]
+        if record.packed is None:
             return [action]
         beside = (one for one, other in self._held.items() if other.pack == record.pack and one not in self._fetches)
         return [action, *(one for one in beside if one != action)]
 
     def _find(self, actions: Sequence[bytes]) -> bool:
-        """Brings what no list of the last builds told of: actions of one pack, or one of which nothing is known."""
+        """Brings actions of one pack that no list of the last builds told of."""
         with self._lock:
             wanted = {action: record for action in actions if (record := self._held.get(action)) is not None}
-        if not wanted:
-            record = None if self._over else self._answer(functools.partial(self._remote.record, actions[0]), None)
-            if record is None:
-                return False
-            wanted = {actions[0]: record}
-            self.hold(wanted)
         lacking = [(action, record) for action, record in wanted.items() if not self._folder.has(action)]
         return not lacking or self._bringing(lacking[0][1].pack, lacking)()
 

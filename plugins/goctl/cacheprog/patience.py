@@ -13,13 +13,10 @@ from typing import Final, Self
 
 #: Seconds of waiting that an action which was there is worth: a small package takes as long to be compiled.
 WORTH: Final = 0.1
-#: So many actions in a row that were not there, and so many seconds waited for them, and no more are looked for.
-_IN_VAIN: Final = 50
-_IN_VAIN_SECONDS: Final = 1.0
 
 
 class Patience:
-    """`with patience:` is around each wait; `left` says how long it may be, `found` and `missed` how it ended."""
+    """`with patience:` is around each wait; `left` says how long it may be, `found` that it was worth it."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -28,26 +25,15 @@ class Patience:
         self._waiting = 0
         self._since = 0.0
         self._spent = 0.0
-        self._row = 0
-        self._before_row = 0.0
 
     def left(self) -> float:
         """Seconds that may still be waited; 0 when it is over."""
         with self._lock:
-            spent = self._now()
-            if self._row >= _IN_VAIN and spent - self._before_row >= _IN_VAIN_SECONDS:
-                return 0.0
-            return max(0.0, self._seconds - spent)
+            return max(0.0, self._seconds - self._now())
 
     def found(self) -> None:
         with self._lock:
             self._spent -= min(WORTH, self._now())
-            self._row = 0
-            self._before_row = self._now()
-
-    def missed(self) -> None:
-        with self._lock:
-            self._row += 1
 
     def _now(self) -> float:
         return self._spent + (self._clock() - self._since if self._waiting else 0.0)

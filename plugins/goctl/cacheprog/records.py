@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -22,6 +22,7 @@ RUNS: Final = 4
 LONGEST: Final = 100_000
 LARGEST: Final = 64 << 20
 
+_T = TypeVar("_T")
 
 _PLACE: Final = re.compile(rb"([0-9a-f]{64}) (\d{1,15}) (\d{1,15})\n")
 
@@ -72,9 +73,8 @@ class Asked(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Known(msgspec.Struct, frozen=True, array_like=True):
-    """What builds of one kind asked for, in that order. `inputs` tell what the last ones were made from."""
+    """What builds of one kind asked for, in that order."""
 
-    inputs: tuple[str, ...] = ()
     asked: tuple[Asked, ...] = ()
 
     def encoded(self) -> bytes:
@@ -84,7 +84,7 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
         """The actions that the last builds asked for, and found or made."""
         return [asked.action for asked in self.asked if asked.age == 0]
 
-    def after(self, inputs: tuple[str, ...], records: Mapping[bytes, Record], runs: int = RUNS) -> Known:
+    def after(self, records: Mapping[bytes, Record], runs: int = RUNS) -> Known:
         """What is known after one more run; what none of `runs` asked for is forgotten."""
         older = (
             msgspec.structs.replace(asked, age=asked.age + 1)
@@ -92,20 +92,34 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
             if asked.action not in records and asked.age < runs
         )
         new = (Asked(action, record.encoded(action)) for action, record in records.items())
-        return Known(inputs, (*new, *older)[:LONGEST])
+        return Known((*new, *older)[:LONGEST])
 
 
-_decoder = msgspec.msgpack.Decoder(Known)
+class Warmth(msgspec.Struct, frozen=True, array_like=True):
+    """What this machine had when a level had it too: the actions of a build, and what that was made from."""
+
+    inputs: str = ""
+    actions: tuple[bytes, ...] = ()
+
+    def encoded(self) -> bytes:
+        return msgspec.msgpack.encode(self)
 
 
 def known(data: bytes | None) -> Known:
     """The list from its bytes; an empty one where they are none."""
-    if not data:
-        return Known()
+    return _decoded(data, Known)
+
+
+def warmth(data: bytes | None) -> Warmth:
+    """As `known`."""
+    return _decoded(data, Warmth)
+
+
+def _decoded(data: bytes | None, type: type[_T]) -> _T:
     try:
-        return _decoder.decode(data)
+        return msgspec.msgpack.decode(data or b"", type=type)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Known()
+        return type()
 
 
 def merged(*lists: Known) -> dict[bytes, Record]:

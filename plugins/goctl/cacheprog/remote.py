@@ -1,8 +1,9 @@
 """A cache level behind go's own cache: actions and outputs brought from there, verified, and sent there.
 
-In the level's space `action` lie records, and lists of what builds asked for; in `output` the larger outputs, each
-compressed by itself, many in a pack, which is named by its sha256. What one build made lies together: one request brings
-much of what the next one needs.
+In the level's space `action` lie lists of what builds asked for, with a record of each action; in `output` the larger
+outputs, each compressed by itself, many in a pack, which is named by its sha256. What one build made lies together: one
+request brings much of what the next one needs. What no list tells of is not there: an entry for each action would be a
+thousand requests for one build, and as many tags in a registry.
 """
 
 from __future__ import annotations
@@ -36,21 +37,15 @@ class Remote:
 
     def known(self, name: str) -> Known:
         """The list of that name: what the last builds asked for, on any machine."""
-        data = self._small("action", _list_key(name), records.LARGEST)
-        return records.known(None if data is None else _decompressed(data, records.LARGEST))
+        with self._temporary() as path:
+            if not self._level.fetch("action", _list_key(name), path) or path.stat().st_size > records.LARGEST:
+                return Known()
+            return records.known(_decompressed(path.read_bytes(), records.LARGEST))
 
     def keep(self, name: str, known: Known) -> None:
-        self._store("action", _list_key(name), _compressed(known.encoded()))
-
-    def record(self, action: bytes) -> Record | None:
-        """The record of an action of which nothing is known; None where there is none."""
-        data = self._small("action", action.hex(), records.LARGEST)
-        if data is None:
-            return None
-        record = records.decode(action, data)
-        if record is None:
-            self._level.forget("action", action.hex())
-        return record
+        with self._temporary() as path:
+            path.write_bytes(_compressed(known.encoded()))
+            self._level.store("action", _list_key(name), path)
 
     def bring(self, pack: str, wanted: Iterable[tuple[bytes, Record]]) -> int:
         """Brings actions into the folder whose outputs lie in that pack, or in their records where it has no name; how many
@@ -84,15 +79,13 @@ class Remote:
                     writer.write(content)
                     writer.commit()
             except ValueError:
-                if record.packed is None:
-                    self._level.forget("action", action.hex())
                 return False
         self._folder.note(action, entry)
         return True
 
     def send(self, entries: Iterable[tuple[bytes, Entry]]) -> tuple[dict[bytes, Record], int]:
-        """Stores actions of the folder, their larger outputs as one pack: the records of those that are of use elsewhere,
-        and the bytes that went there."""
+        """Stores the larger outputs of actions of the folder, as one pack: the records, for a list, of those that are of use
+        elsewhere, and the bytes that went there."""
         made: dict[bytes, Record] = {}
         size = 0
         with self._temporary() as path:
@@ -116,10 +109,6 @@ class Remote:
             if record.content is None:
                 start, length = places[record.entry.output]
                 made[action] = record._replace(packed=Packed(hasher.hexdigest(), start, length))
-        for action, record in made.items():
-            line = record.encoded(action)
-            size += len(line)
-            self._store("action", action.hex(), line)
         return made, size
 
     def _content(self, entry: Entry) -> bytes | None:
@@ -132,17 +121,6 @@ class Remote:
         if content.startswith(_OF_THIS_MACHINE) or hashlib.sha256(content).digest() != entry.output:
             return None
         return content
-
-    def _small(self, space: str, key: str, most: int) -> bytes | None:
-        with self._temporary() as path:
-            if not self._level.fetch(space, key, path) or path.stat().st_size > most:
-                return None
-            return path.read_bytes()
-
-    def _store(self, space: str, key: str, content: bytes) -> None:
-        with self._temporary() as path:
-            path.write_bytes(content)
-            self._level.store(space, key, path)
 
     @contextlib.contextmanager
     def _temporary(self) -> Iterator[Path]:

@@ -11,7 +11,6 @@ import msgspec
 
 from goctl.contracts import PART, CompileCache, Host, Served
 from goctl.golang.environment import cache_folder, effective
-from goctl.golang.modfiles import module_path
 from goctl.golang.versions import meets
 from goctl.plan.model import CompileStep
 from goctl.system.process import Completed
@@ -90,8 +89,8 @@ def _serve(host: Host, cache: CompileCache, steps: Sequence[CompileStep], enviro
     first = steps[0]
     # Flags of the linker change nothing that go keeps.
     flags = [flag for flag in first.flags if not flag.startswith(("-ldflags", "--ldflags"))]
-    module = module_path(str(host.module / "go.mod")) or first.import_path
-    kind = (toolchain.version, str(first.platform), first.cgo, module, *flags, *(f"{k}={v}" for k, v in first.env))
+    # Nor does the module: what others import too is compiled once for all.
+    kind = (toolchain.version, str(first.platform), first.cgo, *flags, *(f"{k}={v}" for k, v in first.env))
     return cache.begin(folder, _digest(kind), {step.import_path: str(step.input) for step in steps})
 
 

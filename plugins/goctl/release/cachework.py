@@ -202,7 +202,7 @@ def invalidate(crew: Crew, *, target: str, key: str, older: str, toolchain: str,
     if key:
         digits = key.removeprefix("sha256:")
         found |= {("result", result_key(kind, f"sha256:{digits}")): kind for kind in KINDS.values()}
-        found |= {("result", digits): "result", ("blob", digits): "blob", ("action", digits): "action"}
+        found |= {("result", digits): "result", ("blob", digits): "blob", ("output", digits): "pack"}
     if target or before is not None or toolchain:
         found |= _matching(session, chain, target, before, toolchain)
     if target:
