@@ -99,6 +99,9 @@ def fresh(bench: Bench) -> None:
 
 def leaf(bench: Bench) -> None:
     warm = _warm(bench)
+    # The file is there before: what is edited, and not what is new, for which every machine lists packages anew.
+    program.edit_leaf(warm.checkout, 0)
+    warm.release()
     other = Machine(bench, "beside", bench.args.level)
 
     def here() -> Run:

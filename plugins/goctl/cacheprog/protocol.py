@@ -60,7 +60,7 @@ _decoder = msgspec.json.Decoder(Request)
 def moment(nanoseconds: int) -> str:
     """A time since the epoch as the protocol writes it."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:09d}Z"
 
 
 class Stream:
