@@ -34,11 +34,11 @@ from goctl.system.ledger import Ledger, digest_of
 from goctl.system.process import Completed, run
 from goctl.values import Digest, Platform
 
-#: Go's compiler and linker collect garbage a quarter as often where each job has this much memory. Measured: a program of
-#: 120 MB after an edit takes 15 % less time and 8 % more memory; the largest package of AWS's SDK 24 % less CPU time, and
-#: 1.3 GB instead of 0.8.
+#: Go's compiler and linker hardly collect garbage where each job has this much memory: not before 128 MB, with which the
+#: compiler begins by itself too, and then not before half of what the job has is filled. Measured: the standard library
+#: takes 14 % less CPU time; the largest package of AWS's SDK 30 % less, and 2 GB instead of 0.9.
 _ROOMY = 3 << 30
-_COLLECT_LATE = "400"
+_COLLECT_LATE = "3200"
 
 #: How often the folder is looked at for programs that are linked.
 _POLL_SECONDS = 0.1
@@ -182,8 +182,11 @@ class _Build:
             # On the same disk, so that go moves a finished program by rename: it is whole as soon as it can be seen. A C
             # compiler, though, writes its folder into programs, and go disguises one below the module as part of it.
             env["GOTMPDIR"] = str(self._tmp)
-        if memory.available() >= _ROOMY * self._host.jobs:
-            env.setdefault("GOGC", _COLLECT_LATE)
+        # Each go build has its share of the cores: a compiler that tries to use all of them only waits for the others.
+        env.setdefault("GOMAXPROCS", str(self._parallel))
+        share = memory.available() // self._host.jobs
+        if share >= _ROOMY and not env.keys() & {"GOGC", "GOMEMLIMIT"}:
+            env |= {"GOGC": _COLLECT_LATE, "GOMEMLIMIT": f"{share // 2 >> 20}MiB"}
         command = (toolchain.command, "build", "-trimpath", "-buildvcs=false", f"-p={self._parallel}", *first.flags)
         what = ("-o", str(self._out) + os.sep, "--", *(step.import_path for step in self._steps))
 

@@ -289,25 +289,27 @@ def test_sources_are_mounted_and_compiled_for_all_platforms_at_once() -> None:
 @pytest.mark.parametrize(
     ("free", "cores", "before", "after"),
     [
-        (6 << 20, 2, None, "400"),
-        ((6 << 20) - 1, 2, None, ""),
-        (64 << 20, 2, "50", "50"),
-        ("", 2, None, ""),
+        (3 << 20, 2, {}, "3200 1572864KiB"),
+        ((3 << 20) - 1, 2, {}, " "),
+        (32 << 20, 2, {"GOGC": "50"}, "50 "),
+        (32 << 20, 2, {"GOMEMLIMIT": "1GiB"}, " 1GiB"),
+        ("", 2, {}, " "),
+        (None, 2, {}, " "),
     ],
 )
 def test_garbage_is_collected_late_where_each_core_has_room(
-    tmp_path: Path, free: int | str, cores: int, before: str | None, after: str
+    tmp_path: Path, free: int | str | None, cores: int, before: dict[str, str], after: str
 ) -> None:
     text = programs_text(recipe("api"), msgspec.structs.replace(compilation("api"), platforms=(ARM,)))
     line = next(line for line in text.splitlines() if "GOGC" in line).removesuffix("\\")
     for name, says in (("awk", free), ("nproc", cores)):
-        (tmp_path / name).write_text(f"#!/bin/sh\necho {says}\n")
-        (tmp_path / name).chmod(0o755)
-    env = {"PATH": str(tmp_path)} | ({"GOGC": before} if before else {})
-    done = subprocess.run(
-        ["/bin/sh", "-c", f'{line} echo "GOGC=$GOGC"'], env=env, capture_output=True, text=True, check=True
-    )
-    assert (done.stdout, done.stderr) == (f"GOGC={after}\n", "")
+        if says is not None:
+            (tmp_path / name).write_text(f"#!/bin/sh\necho {says}\n")
+            (tmp_path / name).chmod(0o755)
+    env = {"PATH": str(tmp_path)} | before
+    said = f'{line} echo "$GOGC $GOMEMLIMIT"'
+    done = subprocess.run(["/bin/sh", "-c", said], env=env, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"{after}\n", "")
 
 
 def test_a_steps_title_begins_with_what_is_compiled() -> None:
