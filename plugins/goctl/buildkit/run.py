@@ -111,7 +111,7 @@ Digests = dict[str, Digest | None]
 
 
 class _Fault(msgspec.Struct, frozen=True):
-    """A bake that ended badly: what went wrong by piece, and in general."""
+    """A bake that ended badly: what went wrong by piece, the first that failed before others, and in general."""
 
     pieces: Mapping[str, str]
     error: GoctlError
@@ -129,8 +129,9 @@ def _all(
         outcome = once({name: targets[name] for name in left})
         if not isinstance(outcome, _Fault):
             return outcome, failed
-        # Where nobody in particular is to blame, all are.
-        for name in [name for name in left if name in outcome.pieces] or list(left):
+        # The first to fail is to blame: buildx then cancels the others, and what is killed amid its work may fail too. Where
+        # nobody in particular is to blame, all are.
+        for name in [name for name in outcome.pieces if name in left][:1] or list(left):
             words = outcome.pieces.get(name, str(outcome.error))
             tries[name] += 1
             if tries[name] <= job.retries and _PASSING.search(words):
@@ -178,7 +179,7 @@ def _fault(progress: Progress, names: Sequence[str], code: int) -> _Fault:
     match = re.match(r"target ([A-Za-z0-9_-]+): ", words)
     pieces = dict(progress.failed)
     if match is not None and match[1] in names:
-        pieces.setdefault(match[1], words)
+        pieces = {match[1]: pieces.get(match[1], words), **pieces}
     excerpt = "\n".join(said[max(0, begin - 12) : begin])
     text = f"docker buildx bake: {words}" + (f"\n{excerpt}" if excerpt else "")
     kind = BuildError if _STEP_FAILED.search(words) else BuilderError
