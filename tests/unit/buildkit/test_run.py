@@ -371,6 +371,25 @@ def test_one_that_fails_keeps_no_other_from_being_built(tmp_path: Path, bakes: C
     assert isinstance(results.failed["api"], BuildError)
 
 
+def test_what_was_killed_for_anothers_sake_is_baked_again(tmp_path: Path, bakes: Callable[..., Bakes]) -> None:
+    """A step that is canceled amid its work may say that its process was killed, and not that it was canceled."""
+
+    def ended(target: str, code: int) -> str:
+        error = f'process "/bin/sh -c x" did not complete successfully: exit code: {code}'
+        times = {"started": "2026-01-01T00:00:00Z", "completed": "2026-01-01T00:00:01Z"}
+        vertex = {"digest": f"sha256:{code:064}", "name": f"[{target} 2/2] RUN x", "error": error, **times}
+        return json.dumps({"vertexes": [vertex]})
+
+    code, blamed, _ = failing("api", EXIT)
+    # buildx names the one that ended it all, whichever it tells of first.
+    for told in ((ended("api", 3), ended("web", 137)), (ended("web", 137), ended("api", 3))):
+        made = bakes((code, "\n".join((*told, blamed)), None), (0, "", {"web": digest_of(TWO)}))
+        results = bake(job(tmp_path, keep_going=True), lambda event: None)
+        assert made.baked == [["api", "web"], ["web"]]
+        assert set(results.baked) == {"web"}
+        assert list(results.failed) == ["api"]
+
+
 def test_where_nobody_is_to_blame_all_have_failed(tmp_path: Path, bakes: Callable[..., Bakes]) -> None:
     bakes((1, "ERROR: something else", None))
     results = bake(job(tmp_path, keep_going=True), lambda event: None)
