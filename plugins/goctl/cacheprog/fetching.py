@@ -61,7 +61,7 @@ class Fetcher:
     def _expect(self, name: str, kind: str) -> bool:
         found = self._read(name)
         if not found:
-            self._read(kind)
+            self.known(kind)
         with self._lock:
             last = self._known[name].last()
         packs: dict[str, list[tuple[bytes, Record]]] = {}
@@ -78,11 +78,8 @@ class Fetcher:
         return True
 
     def _read(self, name: str) -> dict[bytes, Record]:
-        """What the list of a name holds; nothing of a level that fails."""
-        with self._lock:
-            there = self._known.get(name)
-        if there is None:
-            there = self._answer(functools.partial(self._remote.known, name), Known())
+        """Reads the list of a name: what it holds; nothing of a level that fails."""
+        there = self._answer(functools.partial(self._remote.known, name), Known())
         found = records.merged(there)
         with self._lock:
             self._known[name] = there
@@ -90,7 +87,7 @@ class Fetcher:
         return found
 
     def _look(self, name: str) -> bool:
-        return bool(self._read(name))
+        return bool(self.known(name).asked)
 
     def held(self, action: bytes, entry: Entry) -> Record | None:
         """The record of what the level is known to have, if it is the very same."""
@@ -104,10 +101,10 @@ class Fetcher:
             self._held |= sent
 
     def known(self, name: str) -> Known:
-        """The level's list of a name."""
-        self._read(name)
-        with self._lock:
-            return self._known[name]
+        """The level's list of a name, read once."""
+        if name not in self._known:
+            self._read(name)
+        return self._known[name]
 
     def lists(self, action: bytes) -> bool:
         """Whether a list that has come tells of an action."""
@@ -126,13 +123,8 @@ class Fetcher:
         """
         with self._patience as patience:
             for name in names:
-                with self._lock:
-                    listed = self._lists.get(name)
-                    if listed is None:
-                        if action in self._held:
-                            break
-                        listed = self._lists[name] = self._errands.put(functools.partial(self._look, name), URGENT)
-                if not self._wait(listed):
+                listed = self._listing(name, action)
+                if listed is not None and not self._wait(listed):
                     return False
             with self._lock:
                 errand = self._fetches.get(action)
@@ -148,6 +140,13 @@ class Fetcher:
                 patience.found()
                 return True
             return False
+
+    def _listing(self, name: str, action: bytes) -> Errand | None:
+        """The errand of a list: begun now where nobody expected it, unless another list tells of the action."""
+        with self._lock:
+            if name not in self._lists and action not in self._held:
+                self._lists[name] = self._errands.put(functools.partial(self._look, name), URGENT)
+            return self._lists.get(name)
 
     def _wait(self, errand: Errand) -> bool:
         try:
