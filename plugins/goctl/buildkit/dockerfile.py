@@ -13,7 +13,7 @@ import msgspec
 from goctl.buildkit.context import source_folders
 from goctl.buildkit.dockerfile_recipes import STATIC_CONTEXT, Compilation, Recipe
 from goctl.errors import ConfigError
-from goctl.plan.goenv import go_environment
+from goctl.plan.goenv import GOGC_WHERE_ROOMY, ROOMY, go_environment
 
 #: The folder of the sources, and of the programs, in the stage that compiles.
 _SOURCES, _OUT = "/src", "/out"
@@ -27,11 +27,11 @@ _CACHES = (
     "--mount=type=cache,id=goctl-build,target=/root/.cache/go-build",
 )
 _SLUG = "${TARGETOS}-${TARGETARCH}${TARGETVARIANT:+-$TARGETVARIANT}"
-#: Go's compiler and linker hardly collect garbage where the builder has 3 GiB for each core, as on the host
-#: (golang/compile.py). Where it runs, it sees what there is.
+#: The builder's cores and memory are known where it runs.
 COLLECT_LATE = (
     """room=$({ awk -v cores="$(nproc)" '/^MemAvailable/ {print int($2 / cores)}' /proc/meminfo; } 2>/dev/null);"""
-    ' [ "${room:-0}" -ge 3145728 ] && [ -z "$GOGC$GOMEMLIMIT" ] && export GOGC=3200 GOMEMLIMIT="$((room / 2))KiB";'
+    f' [ "${{room:-0}}" -ge {ROOMY >> 10} ] && [ -z "$GOGC$GOMEMLIMIT" ]'
+    f' && export GOGC={GOGC_WHERE_ROOMY} GOMEMLIMIT="$((room / 2))KiB";'
 )
 
 

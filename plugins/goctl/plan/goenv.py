@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from goctl.values import Platform
 
 #: The variable of each architecture, and the value Go has by default (internal/buildcfg of Go 1.26). It is always set, so
@@ -25,6 +27,12 @@ VARIANT_VARIABLES = {
 #: The first Go that heeds a variable; an older one would build something else in silence
 #: (the release notes of Go 1.18 and 1.23). What an older Go does not know it refuses by itself.
 SINCE = {"GOAMD64": (1, 18), "GOARM64": (1, 23), "GORISCV64": (1, 23)}
+
+#: Go's compiler and linker hardly collect garbage where each job has this much memory: not before 128 MB, with which the
+#: compiler begins by itself too, and then not before half of what the job has is filled. Measured: the standard library
+#: takes 14 % less CPU time; the largest package of AWS's SDK 30 % less, and 2 GB instead of 0.9.
+ROOMY: Final = 3 << 30
+GOGC_WHERE_ROOMY: Final = "3200"
 
 
 def go_environment(platform: Platform) -> dict[str, str]:
