@@ -19,6 +19,7 @@ from goctl.plan import keys
 from goctl.plan.archives import archive_step, checksums_steps
 from goctl.plan.baking import EMBEDDED, compiles_inside
 from goctl.plan.facts import Facts, ListingKey, Main, Toolchain
+from goctl.plan.goflags import declared_flags, go_flags
 from goctl.plan.images import image_step, index_step
 from goctl.plan.model import AnyStep, ArchiveStep, CompileStep, DeployStep, Plan, PushStep, Skipped
 from goctl.plan.naming import Names
@@ -83,7 +84,7 @@ def listing_key(config: Config, target: Target, platform: Platform) -> ListingKe
     return ListingKey(
         platform=platform,
         tags=tuple(sorted(set(target.build_tags))),
-        flags=tuple(flag for flag in _flags(config, target, platform) if re.match(r"--?mod(=|\Z)", flag)),
+        flags=tuple(flag for flag in declared_flags(config, target, platform) if re.match(r"--?mod(=|\Z)", flag)),
         env=_environment(config, target, platform),
         cgo=f"zig:{target.libc}" if target.cgo == "zig" else str(target.cgo or ""),
     )
@@ -153,7 +154,7 @@ class _Builder:
         """The steps that compile a target's programs. Those that are in the plan already are shared."""
         env = _environment(self.config, target, platform)
         names = self._names(name, platform)
-        flags = _go_flags(self.config, target, platform, names, self.facts.toolchain)
+        flags = go_flags(self.config, target, platform, names, self.facts.toolchain)
         key = listing_key(self.config, target, platform)
         told = (*flags, *(f"{k}={v}" for k, v in env), *(("cgo", key.cgo) if key.cgo else ()))
         group = keys.combine("group", target.engine, str(platform), *told).hex[:16]
@@ -279,30 +280,3 @@ def program_name(import_path: str) -> str:
     if len(elements) > 1 and re.fullmatch(r"v[0-9]+", elements[-1]):
         elements.pop()
     return elements[-1]
-
-
-def _flags(config: Config, target: Target, platform: Platform) -> tuple[str, ...]:
-    """Flags of go build as goctl.toml has them: the platform's, then the target's, of which the last one counts."""
-    settings = config.platforms.settings.get(str(platform))
-    return (*(settings.flags if settings else ()), *target.flags)
-
-
-def _go_flags(
-    config: Config, target: Target, platform: Platform, names: Names, toolchain: Toolchain | None
-) -> tuple[str, ...]:
-    flags = []
-    if target.build_tags:
-        flags.append("-tags=" + ",".join(sorted(set(target.build_tags))))
-    ldflags = [names.fill_ldflag(flag) for flag in target.ldflags]
-    if target.cgo == "zig" and not any("-linkmode" in flag for flag in ldflags):
-        # Go's own linker takes programs whose only C code is that of the standard library (net, os/user) for dynamic ones.
-        ldflags = ["-linkmode=external", *(ldflags or _given_ldflags(toolchain))]
-    if ldflags:
-        flags.append("-ldflags=" + " ".join(ldflags))
-    return (*flags, *_flags(config, target, platform))
-
-
-def _given_ldflags(toolchain: Toolchain | None) -> list[str]:
-    """The linker's flags in GOFLAGS, which those on a command line replace."""
-    flags = toolchain.flags if toolchain is not None else ()
-    return [flag.partition("=")[2] for flag in flags if re.match(r"--?ldflags=-", flag)][-1:]

@@ -18,7 +18,7 @@ RUN --mount=type=cache,id=goctl-modules,target=/go/pkg/mod --mount=type=cache,id
       linux/arm/v7) export GOARM=7 ;; \
       linux/arm64) export GOARM64=v8.0 ;; \
     esac; \
-    GOOS="$TARGETOS" GOARCH="$TARGETARCH" CGO_ENABLED=0 go build -trimpath -buildvcs=false "-ldflags=$GOCTL_LDFLAGS" -o /out/ -- ./cmd/worker
+    GOOS="$TARGETOS" GOARCH="$TARGETARCH" CGO_ENABLED=0 go build -trimpath -buildvcs=false -gcflags=all=-dwarf=false "-ldflags=$GOCTL_LDFLAGS" -o /out/ -- ./cmd/worker
 FROM goctl-static
 COPY --link --from=goctl-compile /out/worker /usr/local/bin/worker
 ENTRYPOINT ["/usr/local/bin/worker"]
