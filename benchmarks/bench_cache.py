@@ -55,7 +55,7 @@ class Machine:
         lines = ["[project]", 'name = "measure"', 'version = "1"', "[platforms]", 'default = ["linux/amd64", "linux/arm64"]']
         lines += ["[release]", 'stages = ["mod", "build", "image", "push"]', "[image]", 'base = "scratch"']
         for package in sorted((self.checkout / "cmd").iterdir()):
-            lines += [f"[targets.{package.name}]", f'packages = ["./cmd/{package.name}"]']
+            lines += [f"[targets.{package.name}]", f'packages = ["./cmd/{package.name}"]', 'ldflags = ["-s", "-w"]']
         lines += ["[registries.loopback]", f'url = "{space}"', "[publish]", 'tags = ["latest"]']
         if self.level:
             lines += ["[cache]", 'levels = ["team"]', "[cache.team]", f'url = "{self.level}"']
