@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from goctl.contracts import Held, Sealed
 from goctl.errors import ExtensionError, LevelError
@@ -49,11 +49,17 @@ class RedisShelf:
         now = time.time()
         for key in self._do(lambda: list(self._client.scan_iter(match=f"{_PREFIX}*", count=1000))):
             size = self._do(partial(self._client.strlen, key))
-            try:
-                idle = self._client.object("idletime", key)
-            except Exception:  # noqa: BLE001 - a server with another policy refuses the question
-                idle = 0
+            idle = self._do(partial(self._idle, key))
             yield Held(key.decode().removeprefix(_PREFIX), int(size), now - float(idle or 0))
+
+    def _idle(self, key: bytes) -> int | None:
+        """Seconds since a value was last used; None where the server does not tell."""
+        from redis import ResponseError
+
+        try:
+            return cast("int | None", self._client.object("idletime", key))
+        except ResponseError:  # a server that evicts by how often values are used
+            return None
 
     def _do(self, work: Callable[[], Any]) -> Any:
         import redis

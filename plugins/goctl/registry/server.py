@@ -95,8 +95,7 @@ class Server:
         if isinstance(plain, TransportError):
             if not plain.temporary or not left:
                 raise plain
-            if plain.reason == "timeout":
-                left = 1  # as goctl.system.http does
+            left = min(left, self._http.retries_after(plain.reason, self.address))
         else:
             self._may_be_tls = False
             if plain.status not in TEMPORARY or not left:

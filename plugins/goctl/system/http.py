@@ -154,12 +154,12 @@ class Http:
             except TransportError as error:
                 if not left or not error.temporary:
                     raise
-                left = min(left, self._patience_with(error.reason, url))
+                left = min(left, self.retries_after(error.reason, url))
             left -= 1
             self.patience.back_off(failed)
             failed += 1
 
-    def _patience_with(self, reason: str, url: str) -> int:
+    def retries_after(self, reason: str, url: str) -> int:
         """How often it makes sense to repeat a request that failed so, at most."""
         if reason == "timeout":
             return 1  # who was silent once is asked once more, not for minutes on end
