@@ -178,7 +178,11 @@ class Target(Table, frozen=True):
     platforms: Annotated[Strings, doc("Its platforms; by default `platforms.default`.", examples=[["linux/amd64"]])] = ()
     ldflags: Annotated[
         Strings,
-        doc('Flags of the linker. Version and commit are allowed with `stamp = "binary"`.', examples=[["-s", "-w"]]),
+        doc(
+            "Flags of the linker. Debug information that they leave out (`-s`, `-w`) is not compiled either. Version and "
+            'commit are allowed with `stamp = "binary"`.',
+            examples=[["-s", "-w"]],
+        ),
     ] = ()
     build_tags: Annotated[Strings, doc("Build constraints that hold.", examples=[["netgo"]])] = ()
     flags: Annotated[Strings, doc("More flags of `go build`.", examples=[["-gcflags=all=-l"]])] = ()
