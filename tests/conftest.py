@@ -18,6 +18,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,17 @@ def pytest_configure() -> None:
         if name in _KEPT:
             os.environ.setdefault(name, value)
     os.environ["GOENV"] = "off"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A worker that has done its share takes tests from another one: those that build Go programs follow each other, and
+    take longer than all others together."""
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
 
 
 def _go_settings() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -265,18 +266,21 @@ def test_folders_that_go_keeps_from_being_written_to_are_removed(tmp_path: Path)
     assert not (tmp_path / "modules").exists()
 
 
-def test_what_is_looked_at_is_the_youngest_child() -> None:
-    """Whoever measures may have started others before, which are none of a release's."""
-    burn = "import time\nwhile time.process_time() < 0.5: pass\nprint('burnt', flush=True)\ninput()"
-    words = [sys.executable, "-c"]
-    with (
-        subprocess.Popen([*words, "input()"], stdin=subprocess.PIPE) as other,
-        subprocess.Popen([*words, burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child,
-    ):
-        assert child.stdout is not None
-        assert child.stdout.readline().strip() == b"burnt"
-        seconds, memory = Usage().look()
-        other.kill()
-        child.kill()
-    assert seconds > 0.3
-    assert memory > 0
+def test_what_is_looked_at_is_one_process_and_no_other() -> None:
+    """Whoever measures may have children that worked more, and started later."""
+    burn = "import time\nwhile time.process_time() < {}: pass\nprint('burnt', flush=True)\ninput()"
+    usage = Usage()
+    assert usage.look() == (0.0, 0)
+    with contextlib.ExitStack() as stack:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        for seconds in (0.3, 0.9):
+            child = stack.enter_context(subprocess.Popen([sys.executable, "-c", burn.format(seconds)], **pipes))
+            stack.callback(child.kill)
+            if seconds == 0.3:
+                usage.follow(child.pid)
+            assert child.stdout is not None
+            assert child.stdout.readline().strip() == b"burnt"
+        used, memory = usage.look()
+        assert 0.2 < used < 0.8
+        assert memory > 0
+    assert usage.look() == (used, memory)

@@ -49,7 +49,7 @@ class Watch:
         self.started = time.perf_counter()
         self.marks: list[Mark] = []
         self.failure = ""
-        self._usage = Usage()
+        self.usage = Usage()
 
     def line(self, text: str) -> None:
         """Takes one line; what is no event counts for nothing."""
@@ -63,23 +63,30 @@ class Watch:
             self.failure = "\n".join(event.get("problems") or [event.get("message", "")])
         if kind in ("step-started", "step-finished", "run-started", "run-finished"):
             phase = _PHASE_OF.get(event.get("step", "").partition(":")[0], "")
-            self.marks.append(Mark(at, *self._usage.look(), kind, phase, event.get("outcome", "")))
+            self.marks.append(Mark(at, *self.usage.look(), kind, phase, event.get("outcome", "")))
 
 
 class Usage:
-    """What the youngest child of this process used: seconds of CPU, with all that it waited for, and its peak of memory."""
+    """What a process used: seconds of CPU, with all that it waited for, and its peak of memory."""
 
     def __init__(self) -> None:
         self._process: Any = None
         self._last = (0.0, 0)
 
-    def look(self) -> tuple[float, int]:
-        """(seconds of CPU, bytes); what was known last where the child is gone."""
+    def follow(self, pid: int) -> None:
+        """Says which process it is."""
         import psutil
 
+        with contextlib.suppress(psutil.Error):
+            self._process = psutil.Process(pid)
+
+    def look(self) -> tuple[float, int]:
+        """(seconds of CPU, bytes); what was known last where the process is gone."""
+        import psutil
+
+        if self._process is None:
+            return self._last
         with contextlib.suppress(psutil.Error, ValueError):
-            if self._process is None:
-                self._process = max(psutil.Process().children(), key=lambda child: (child.create_time(), child.pid))
             times = self._process.cpu_times()
             own = times.user + times.system
             waited_for = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
@@ -103,7 +110,7 @@ def release(cwd: Path, env: Mapping[str, str], select: Sequence[str] = ()) -> Sa
     words += [word for one in select for word in ("--select", one)]
     before = _children_cpu()
     watch = Watch()
-    done = run(words, cwd=cwd, env=env, on_stdout=watch.line)
+    done = run(words, cwd=cwd, env=env, on_start=watch.usage.follow, on_stdout=watch.line)
     seconds = time.perf_counter() - watch.started
     if done.code:
         said = watch.failure or (done.errors or done.text)[-2000:]

@@ -107,6 +107,7 @@ def run(
     env: Mapping[str, str] | None = None,
     input: bytes | Iterable[bytes] | None = None,
     timeout: float | None = None,
+    on_start: Callable[[int], object] | None = None,
     on_stdout: OnLine | None = None,
     on_stderr: OnLine | None = None,
     take_stdout: Take | None = None,
@@ -114,7 +115,8 @@ def run(
 ) -> Completed:
     """Runs a child to its end.
 
-    `input` is what it reads: bytes, or parts that are made while it reads them. `on_stdout` and `on_stderr` are called with
+    `input` is what it reads: bytes, or parts that are made while it reads them. `on_start` is told its process id before
+    anything of it is read. `on_stdout` and `on_stderr` are called with
     each line as it comes, in a thread of their own; `take_stdout` is handed the lines as bytes in place of keeping them.
     With `error`, an exit code other than 0 raises it with the last lines of stderr. What a listener or the input raises ends
     the child and is raised here. Raises Interrupted when the run is ended meanwhile.
@@ -126,7 +128,7 @@ def run(
     err = _Reader(child, child.stderr, tail.append, on_stderr, LONGEST_LINE)
     feeder = _Feeder(child, (input,) if isinstance(input, bytes) else input or ())
     try:
-        _wait(child, (out, err, feeder), timeout)
+        _wait(child, (out, err, feeder), timeout, on_start)
     except subprocess.TimeoutExpired:
         raise (error or GoctlError)(f"{_name(args)} did not end within {timeout:g} s") from None
     finally:
@@ -222,9 +224,16 @@ def _written(pipe: IO[bytes], part: bytes) -> bool:
     return True
 
 
-def _wait(child: subprocess.Popen[bytes], threads: Iterable[threading.Thread], timeout: float | None) -> None:
+def _wait(
+    child: subprocess.Popen[bytes],
+    threads: Iterable[threading.Thread],
+    timeout: float | None,
+    on_start: Callable[[int], object] | None,
+) -> None:
     """Until the child has ended, or is ended because of what is raised here."""
     try:
+        if on_start is not None:
+            on_start(child.pid)
         for thread in threads:
             thread.start()
         child.wait(timeout)
