@@ -85,7 +85,7 @@ def docs(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """Tests against real services; see tests/conftest.py for the variables that name them."""
     _install(session, "-e", ".[go,test]")
-    session.run("pytest", "-m", "integration", *session.posargs)
+    session.run("pytest", "-m", "integration or long", *session.posargs)
 
 
 @nox.session
