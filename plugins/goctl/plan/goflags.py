@@ -43,12 +43,18 @@ def go_flags(
     return (*flags, *declared)
 
 
+def split_flags(text: str) -> tuple[str, ...]:
+    """The flags in a GOFLAGS: words between spaces, or in quotes of either kind, without escapes (cmd/internal/quoted)."""
+    words = re.findall(r"""[ \t\r\n]*(?:"([^"]*)"|'([^']*)'|([^ \t\r\n]+))""", text)
+    return tuple(double or single or plain for double, single, plain in words)
+
+
 def drops_debug_information(ldflags: Sequence[str]) -> bool:
     """Whether flags of the linker leave DWARF out of the program: -w does, and -s unless -w says otherwise
     (cmd/link/internal/ld/main.go)."""
     dropped: dict[str, bool] = {}
-    for word in re.findall(r""""[^"]*"|'[^']*'|\S+""", " ".join(ldflags)):
-        match = re.fullmatch(r"--?([sw])(?:=(\w+))?", word.strip("'\""))
+    for word in split_flags(" ".join(ldflags)):
+        match = re.fullmatch(r"--?([sw])(?:=(\w+))?", word)
         if match is not None:
             dropped[match[1]] = match[2] in (None, "1", "t", "T", "true", "TRUE", "True")
     return dropped.get("w", dropped.get("s", False))

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from goctl.golang.advice.finding import PROBLEM, REMARK, Finding, Lines
 from goctl.golang.advice.shells import command
 from goctl.golang.advice.situation import ENVIRONMENT, TOML, WRITTEN, Situation, hidden
-from goctl.golang.toolchain import refused_flag, split_flags
+from goctl.golang.toolchain import refused_flag
 from goctl.plan.goenv import VARIANT_VARIABLES
+from goctl.plan.goflags import split_flags
 
 #: Flags that goctl gives to every go build itself, and what decides them.
 _GIVEN = {"trimpath": "it is always on", "buildvcs": "goctl never lets go look at the checkout", "p": "`--jobs` decides"}
