@@ -115,10 +115,10 @@ def run(
 ) -> Completed:
     """Runs a child to its end.
 
-    `input` is what it reads: bytes, or parts that are made meanwhile. `on_start` is told its process id before anything of it
-    is read. `on_stdout` and `on_stderr` are called with each line as it comes, in a thread of their own; `take_stdout` is
-    handed the lines as bytes in place of keeping them. With `error`, an exit code other than 0 raises it with the last lines
-    of stderr. What a listener or the input raises ends the child and is raised here. Raises Interrupted when the run is ended.
+    `input` is what it reads: bytes, or parts that are made meanwhile. `on_start` is told its process id before anything of
+    it is read. `on_stdout` and `on_stderr` are called with each line as it comes, in a thread of their own; `take_stdout`
+    is handed the lines as bytes in place of keeping them. With `error`, an exit code other than 0 raises it with the last
+    lines of stderr. What a listener or the input raises ends the child and is raised here; the run's end raises Interrupted.
     """
     child = children.start(args, cwd=cwd, env=env, stdin=subprocess.DEVNULL if input is None else subprocess.PIPE)
     kept: list[bytes] = []
