@@ -52,12 +52,17 @@ def test_of_many_processes_one_makes_it(tmp_path: Path, kind: str) -> None:
     assert (tmp_path / "log").read_text() == "made\n"
 
 
-def test_a_leader_that_was_killed_holds_nobody_up(tmp_path: Path) -> None:
-    leader = subprocess.Popen([sys.executable, "-c", WANTS.replace("0.3", "60"), str(tmp_path), "folder"])
-    while not (tmp_path / "log").exists():
+def _kill_amid_its_work(leader: subprocess.Popen[bytes], log: Path) -> None:
+    """Kills a leader once its line is written; the file is there a moment before."""
+    while not (log.exists() and log.read_text()):
         time.sleep(0.02)
     leader.kill()
     leader.wait()
+
+
+def test_a_leader_that_was_killed_holds_nobody_up(tmp_path: Path) -> None:
+    leader = subprocess.Popen([sys.executable, "-c", WANTS.replace("0.3", "60"), str(tmp_path), "folder"])
+    _kill_amid_its_work(leader, tmp_path / "log")
     started = time.monotonic()
     with FolderLeases(tmp_path, no_check).turn("ab12", never):
         assert time.monotonic() - started < 5
@@ -112,10 +117,7 @@ WANTS_AFTER_A_KILL = WANTS.replace("lambda: None)\nmade", "lambda: None, length=
 def test_of_many_who_see_a_lease_end_one_takes_it_over(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WANTS_AFTER_A_KILL.replace("SECONDS", "60"), str(tmp_path), "shelf"]
     leader = subprocess.Popen(command)
-    while not (tmp_path / "log").exists():
-        time.sleep(0.02)
-    leader.kill()
-    leader.wait()
+    _kill_amid_its_work(leader, tmp_path / "log")
     command[2] = WANTS_AFTER_A_KILL.replace("SECONDS", "0.3")
     running = [subprocess.Popen(command) for _ in range(8)]
     assert [one.wait(60) for one in running] == [0] * 8
