@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import os
 import random
 import threading
 import time
@@ -15,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from goctl.cache.store import Records
-from goctl.cacheprog.actions import CompileActions, Serving
+from goctl.cacheprog.actions import CompileActions
 from goctl.cacheprog.folder import Folder
 from goctl.cacheprog.records import INLINE
 from goctl.cacheprog.server import _WAITING, HANDS_OVER, Server
+from goctl.cacheprog.serving import Serving
 from goctl.events import Event, Notice
 from tests.cacheprog.gocommand import GoCommand, Shelf, id_of, request
 
@@ -30,15 +32,17 @@ assert len(SMALL) <= INLINE < len(LARGE)
 class Machine:
     """A machine with a GOCACHE and a memory of its own, beside a shelf that several share."""
 
-    def __init__(self, folder: Path, shelf: Shelf, program: str = "app", **how: float) -> None:
+    def __init__(self, folder: Path, shelf: Shelf, program: str = "app", kind: str = "kind", **how: float) -> None:
         self.program = program
+        self.kind = kind
         self.cache = folder / "go-build"
+        self.goroot = str(folder.parent / "go")
         self.events: list[Event] = []
         self.memo = Records(folder / "records")
         self.actions = CompileActions(shelf, self.memo, folder / "scratch", self.events.append, **how)
 
     def begin(self, inputs: str = "inputs") -> Serving:
-        serving = self.actions.begin(self.cache, "kind", {self.program: inputs})
+        serving = self.actions.begin(self.cache, self.goroot, self.kind, {self.program: inputs})
         assert serving is not None
         return serving
 
@@ -127,9 +131,9 @@ def test_what_is_new_to_a_program_another_one_may_have(machine: Machine, tmp_pat
     before = len(shelf.asked("fetch"))
     # It imports now what the other one did before.
     assert third.build({**both, "b": LARGE, "new": LARGE[1:]}) == [True, True, True, False]
-    # Its own list, that of all, and one pack; of what is in neither nobody is asked.
+    # Its own list, that of indexes, that of all, and one pack; of what is in none nobody is asked.
     assert len([each for each in shelf.asked("fetch")[before:] if each[1] == "output"]) == 1
-    assert len({each[2] for each in shelf.asked("fetch")[before:] if each[1] == "action"}) == 2
+    assert len({each[2] for each in shelf.asked("fetch")[before:] if each[1] == "action"}) == 3
     third.actions.close()
 
 
@@ -150,8 +154,8 @@ def test_what_the_last_build_asked_for_comes_before_it_is_asked_for(machine: Mac
     while not all(serving.folder.has(id_of(name)) for name in CONTENTS) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert all(serving.folder.has(id_of(name)) for name in CONTENTS)
-    # Small outputs come with the list: one request for that, one for the large one.
-    assert len(shelf.asked("fetch")) - before == 2
+    # Small outputs come with the list: one request for that, one for the large one; and one for a list of indexes.
+    assert len(shelf.asked("fetch")) - before == 3
     other.actions.close()
 
 
@@ -180,15 +184,15 @@ def test_a_warm_machine_is_not_served(machine: Machine, shelf: Shelf) -> None:
     machine.actions.close()
     again = CompileActions(shelf, machine.memo, machine.cache, machine.events.append)
     before = len(shelf.requests)
-    assert again.begin(machine.cache, "kind", {"app": "inputs"}) is None
-    edited = again.begin(machine.cache, "kind", {"app": "edited"})
+    assert again.begin(machine.cache, machine.goroot, machine.kind, {"app": "inputs"}) is None
+    edited = again.begin(machine.cache, machine.goroot, machine.kind, {"app": "edited"})
     assert edited is not None
     again.close()
     entry = Folder(machine.cache).entry(id_of("b"))
     assert entry is not None
     Path(Folder(machine.cache).output(entry) or "").unlink()
     once_more = CompileActions(shelf, machine.memo, machine.cache, machine.events.append)
-    assert once_more.begin(machine.cache, "kind", {"app": "inputs"}) is not None
+    assert once_more.begin(machine.cache, machine.goroot, machine.kind, {"app": "inputs"}) is not None
     once_more.close()
     assert len(shelf.requests) > before
 
@@ -249,11 +253,70 @@ def test_what_only_this_machine_can_use_is_not_asked_for(machine: Machine, tmp_p
     with GoCommand(serving.environment["GOCACHEPROG"]) as go:
         assert go.ask("get", id_of("index there"))["Miss"]
         assert not go.ask("get", id_of("b")).get("Miss")
-        # A list and a pack; from here on it may be what another program is made of: that list is asked for once.
-        assert len(shelf.asked("fetch")) - before == 2
+        # Two lists and a pack; from here on it may be what another program is made of: that list is asked for once.
+        assert len(shelf.asked("fetch")) - before == 3
         assert go.ask("get", id_of("new"))["Miss"]
         assert go.ask("get", id_of("newer"))["Miss"]
-        assert len(shelf.asked("fetch")) - before == 3
+        assert len(shelf.asked("fetch")) - before == 4
+    other.actions.close()
+
+
+def _index(machine: Machine, package: str, size: int = 5000) -> bytes:
+    """An index of a package of the machine's toolchain, which tells where its files lie."""
+    head = b"go index v2\n" + os.path.join(machine.goroot, "src", package, "it.go").encode()
+    return head + random.Random(package).randbytes(size)
+
+
+def test_indexes_of_one_toolchain_travel(machine: Machine, tmp_path: Path, shelf: Shelf) -> None:
+    indexes = {f"index of {package}": _index(machine, package) for package in ("fmt", "net/http")}
+    here = {"index of a checkout": b"go index v2\n/home/me/app/main.go", "index of what tells nothing": b"go index v2\n"}
+    machine.build({**indexes, **here, **CONTENTS})
+    assert machine.actions.close().sent == len(indexes) + len(CONTENTS)
+    # Of one kind or another: what reads packages is the same.
+    other = Machine(tmp_path / "two", shelf, program="of another module", kind="another kind")
+    assert other.build({**indexes, **here, **CONTENTS}) == [True] * 2 + [False] * 6
+    counts = other.actions.close()
+    assert (counts.brought, counts.sent) == (2, len(CONTENTS))
+    elsewhere = Machine(tmp_path / "elsewhere" / "three", shelf)
+    before = len(shelf.asked("fetch"))
+    assert elsewhere.build({**CONTENTS, **indexes}) == [True] * 4 + [False] * 2
+    # One pack: that of the program. What lists tell of indexes is another toolchain's.
+    assert len([each for each in shelf.asked("fetch")[before:] if each[1] == "output"]) == 1
+    assert not elsewhere.actions.close().sent
+
+
+def test_indexes_come_with_those_of_their_toolchain_alone(machine: Machine, tmp_path: Path, shelf: Shelf) -> None:
+    machine.build({**CONTENTS, "index": _index(machine, "fmt")})
+    machine.actions.close()
+    stored = len(shelf.asked("store"))
+    # Another program takes fewer packages, which is nothing new; then one more.
+    second = Machine(tmp_path / "two", shelf, program="a second")
+    second.build(CONTENTS)
+    second.actions.close()
+    assert [each[1] for each in shelf.asked("store")[stored:]] == ["action"]
+    second = Machine(tmp_path / "two", shelf, program="a second")
+    second.build({**CONTENTS, "index of net": _index(machine, "net")}, "edited")
+    second.actions.close()
+    third = Machine(tmp_path / "three", shelf)
+    both = {"index": _index(machine, "fmt"), "index of net": _index(machine, "net")}
+    assert third.build({**CONTENTS, **both}) == [True] * 6
+    third.actions.close()
+
+
+def test_a_toolchain_that_was_installed_anew_has_other_indexes(machine: Machine, tmp_path: Path, shelf: Shelf) -> None:
+    version = Path(machine.goroot, "VERSION")
+    version.parent.mkdir()
+    version.touch()
+    machine.build({"index": _index(machine, "fmt")})
+    machine.actions.close()
+    same = Machine(tmp_path / "two", shelf)
+    assert same.build({"index": _index(machine, "fmt")}) == [True]
+    same.actions.close()
+    os.utime(version, (0, 0))
+    # It has files of other times, so go asks by other ids: that list would be fetched for nothing.
+    other = Machine(tmp_path / "three", shelf)
+    assert other.build({"index anew": _index(machine, "fmt")}) == [False]
+    assert not [each for each in shelf.asked("fetch") if each[1] == "output"][1:]
     other.actions.close()
 
 
@@ -312,8 +375,8 @@ def test_what_a_slow_level_lacks_is_not_waited_for_again_and_again(tmp_path: Pat
     shelf.delay = 0.5
     machine = Machine(tmp_path / "one", shelf, linger=0.0)
     machine.build({f"action {n}": SMALL for n in range(200)})
-    # The list of the program, and that of all of its kind.
-    assert len(shelf.asked("fetch")) <= 2
+    # The list of the program, that of all of its kind, and that of indexes.
+    assert len(shelf.asked("fetch")) <= 3
     machine.actions.close(abandon=True)
 
 
@@ -333,7 +396,7 @@ def test_what_does_not_arrive_in_time_is_told_of(tmp_path: Path, shelf: Shelf) -
 
 
 def test_what_did_arrive_is_found_by_the_next_machine(tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("goctl.cacheprog.actions._PARCEL", 1)
+    monkeypatch.setattr("goctl.cacheprog.serving._PARCEL", 1)
     machine = Machine(tmp_path / "one", shelf, linger=1.0)
     contents = {str(n): LARGE[n:] for n in range(40)}
     serving = machine.begin()

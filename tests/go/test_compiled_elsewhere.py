@@ -17,8 +17,10 @@ import pytest
 from goctl.cache.folder import FolderShelf
 from goctl.cache.shelved import ShelvedLevel
 from goctl.cache.store import Records
-from goctl.cacheprog.actions import CompileActions, Serving
-from goctl.cacheprog.folder import Folder
+from goctl.cacheprog.actions import CompileActions
+from goctl.cacheprog.folder import Entry, Folder
+from goctl.cacheprog.indexes import is_index
+from goctl.cacheprog.serving import Serving
 from goctl.cacheprog.shares import Parts
 from goctl.events import Event
 from goctl.golang.compile import Compiler
@@ -166,6 +168,34 @@ def test_after_an_edit_only_that_is_compiled_and_sent(
 
 
 @pytest.mark.slow
+def test_a_fresh_machine_reads_the_standard_library_no_more(
+    machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = machines
+    for machine in machines:
+        write(machine.root, TINY)
+    put, made = Serving.made, list[int]()
+
+    def counts(self: Serving, action: bytes, entry: Entry) -> None:
+        if is_index(self.folder.beginning(entry, entry.size)):
+            made.append(entry.size)
+        put(self, action, entry)
+
+    monkeypatch.setattr(Serving, "made", counts)
+    _, first = on(one, monkeypatch).build()
+    assert first is not None
+    first.close()
+    assert len(made) > 20
+    made.clear()
+    _, second = on(two, monkeypatch).build()
+    assert second is not None
+    second.close()
+    # Its own packages, and those of the standard library that import nothing, and so do not tell where they lie.
+    assert len(made) < 15
+    assert max(made) < 1000
+
+
+@pytest.mark.slow
 def test_a_server_that_dies_costs_no_build(machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = machines
     for machine in machines:
@@ -197,7 +227,7 @@ def test_a_program_that_is_none_costs_no_build(tmp_path: Path, monkeypatch: pyte
     write(tmp_path, {"go.mod": FILES["go.mod"], "cmd/app/main.go": "package main\n\nfunc main() {}\n"})
 
     class Broken:
-        def begin(self, folder: Path, kind: str, programs: Mapping[str, str]) -> Broken:
+        def begin(self, folder: Path, goroot: str, kind: str, programs: Mapping[str, str]) -> Broken:
             return self
 
         environment: ClassVar[Mapping[str, str]] = {"GOCACHEPROG": f"{sys.executable} -c pass"}
@@ -230,7 +260,7 @@ def test_a_persons_own_settings_come_first(
     asked = []
 
     class Cache:
-        def begin(self, folder: Path, kind: str, programs: Mapping[str, str]) -> None:
+        def begin(self, folder: Path, goroot: str, kind: str, programs: Mapping[str, str]) -> None:
             asked.append((folder, kind, programs))
 
     environment = {**os.environ, "GOCACHE": str(tmp_path), **env}
@@ -244,7 +274,7 @@ def test_the_kind_of_a_build_is_the_same_on_any_machine(tmp_path: Path) -> None:
     asked = []
 
     class Cache:
-        def begin(self, folder: Path, kind: str, programs: Mapping[str, str]) -> None:
+        def begin(self, folder: Path, goroot: str, kind: str, programs: Mapping[str, str]) -> None:
             asked.append((kind, programs))
 
     linked = CompileStep(

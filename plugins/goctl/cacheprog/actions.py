@@ -7,12 +7,11 @@ Nothing goes to a level while a build is at work: it needs the cores, and may fa
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,11 +20,12 @@ import msgspec
 from goctl.cacheprog import records
 from goctl.cacheprog.errands import LATER, Errand, Errands
 from goctl.cacheprog.fetching import PATIENCE, Fetcher
-from goctl.cacheprog.folder import Entry, Folder
-from goctl.cacheprog.records import Record, Warmth
+from goctl.cacheprog.folder import Folder
+from goctl.cacheprog.indexes import Installation
+from goctl.cacheprog.records import Record, Warmth, digest
 from goctl.cacheprog.remote import Remote
 from goctl.cacheprog.server import Server
-from goctl.cacheprog.shares import Parts, shares
+from goctl.cacheprog.serving import Parcel, Place, Serving
 from goctl.contracts import ActionLevel, Memo
 from goctl.events import Emit, Notice
 from goctl.system.files import storage_errors
@@ -37,97 +37,9 @@ _SENDERS: Final = 4
 LINGER: Final = 15.0
 #: Seconds of it for the lists of what has, where not everything has.
 _LISTING: Final = 3.0
-#: Bytes of outputs, not compressed, that travel together.
-_PARCEL: Final = 16 << 20
-#: Runs after which the list of a kind forgets what no program of it asked for.
+#: Runs after which a list of what many programs share forgets what none of them asked for.
 _RUNS_OF_ALL: Final = 64
 _KIND: Final = "go-actions"
-
-
-class Place:
-    """One GOCACHE with the level behind it."""
-
-    def __init__(self, folder: Folder, remote: Remote, fetcher: Fetcher) -> None:
-        self.folder = folder
-        self.remote = remote
-        self.fetcher = fetcher
-        self._sent: set[bytes] = set()
-
-    def unsent(self, action: bytes, entry: Entry) -> bool:
-        """Whether it is not there and nobody has begun to send it; who asks has. Links, for one, are noted each time."""
-        if action in self._sent or self.fetcher.held(action, entry) is not None:
-            return False
-        self._sent.add(action)
-        return True
-
-
-class Serving:
-    """One go build that is served. Implements contracts.Served and the server's Build."""
-
-    def __init__(self, place: Place, kind: str, programs: Mapping[str, str]) -> None:
-        self.place = place
-        self.folder = place.folder
-        self.kind = kind
-        self.programs = programs
-        self.lists = {program: _digest(kind, program) for program in programs}
-        self._is_compiling = False
-        self.parts: Parts = {}
-        self.environment: Mapping[str, str] = {}
-        self.asked: dict[bytes, Entry] = {}
-        self.is_well = False
-
-    def may_ask(self, action: bytes) -> bool:
-        fetcher = self.place.fetcher
-        return fetcher.is_waiting_worth and fetcher.may_have(self._names(), action)
-
-    def ask(self, action: bytes) -> bool:
-        return self.place.fetcher.ask(self._names(), action)
-
-    def _names(self) -> tuple[str, ...]:
-        """The lists that may tell of what go asks for. While it loads packages that is their indexes, which are this
-        machine's alone; what it compiles comes later, and what is new to its programs another one may have made."""
-        return (*self.lists.values(), self.kind) if self._is_compiling else tuple(self.lists.values())
-
-    def found(self, action: bytes, entry: Entry) -> None:
-        self.asked[action] = entry
-        self._is_compiling = self._is_compiling or self.place.fetcher.lists(action)
-
-    def made(self, action: bytes, entry: Entry) -> None:
-        self.asked[action] = entry
-
-    def end(self, *, well: bool, parts: Parts | None = None) -> None:
-        self.is_well = well
-        self.parts = parts or {}
-
-    def shares(self) -> dict[str, list[bytes]]:
-        """Of the actions that were asked for, those of each program; all are each one's where go did not tell."""
-        told = shares(self.asked, self.parts)
-        return {program: told.get(program, list(self.asked)) for program in self.programs}
-
-    def held(self) -> dict[bytes, Record]:
-        """Of the actions that were asked for, those that the level has."""
-        found = ((action, self.place.fetcher.held(action, entry)) for action, entry in self.asked.items())
-        return {action: record for action, record in found if record is not None}
-
-    def parcels(self) -> Iterator[list[tuple[bytes, Entry]]]:
-        """What the level lacks, in parcels of which each is best fetched as a whole: of packages that the same programs are
-        made of."""
-        owners: dict[bytes, tuple[str, ...]] = {}
-        for program, actions in self.shares().items():
-            for action in actions:
-                owners[action] = (*owners.get(action, ()), program)
-        parcel: list[tuple[bytes, Entry]] = []
-        size = 0
-        for action in sorted(owners, key=owners.__getitem__):
-            entry = self.asked[action]
-            if self.place.unsent(action, entry):
-                parcel.append((action, entry))
-                size += entry.size
-            if size >= _PARCEL:
-                yield parcel
-                parcel, size = [], 0
-        if parcel:
-            yield parcel
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -174,7 +86,7 @@ class CompileActions:
         self._sent = 0
         self._bytes = 0
 
-    def begin(self, folder: Path, kind: str, programs: Mapping[str, str]) -> Serving | None:
+    def begin(self, folder: Path, goroot: str, kind: str, programs: Mapping[str, str]) -> Serving | None:
         """contracts.CompileCache."""
         own = Folder(folder)
         warmth = records.warmth(self._memo.get(_KIND, _name(kind, programs)))
@@ -182,7 +94,9 @@ class CompileActions:
             return None
         with self._lock:
             place = self._places.get(folder) or self._place(own)
-            serving = Serving(place, kind, programs)
+            serving = Serving(place, Installation(goroot), kind, programs)
+            # In the order in which go asks: it loads all packages before it compiles one.
+            place.fetcher.expect((serving.installation.list,))
             place.fetcher.expect(serving.lists.values(), kind)
             self._number += 1
             command = self._started().command(self._number, serving)
@@ -227,7 +141,7 @@ class CompileActions:
         with self._lock:
             self._builds = []
 
-    def _send(self, place: Place, parcel: Sequence[tuple[bytes, Entry]]) -> bool:
+    def _send(self, place: Place, parcel: Parcel) -> bool:
         def send() -> None:
             held, size = place.remote.send(parcel)
             place.fetcher.hold(held)
@@ -249,8 +163,8 @@ class CompileActions:
         return True
 
     def _list(self, place: Place, kind: str, builds: Sequence[Serving], *, is_new: bool) -> bool:
-        """Writes the level's lists: of each program that was built, and where something `is_new`, of all of that kind, in
-        which a program finds what is new to it and others have."""
+        """Writes the level's lists: of each program that was built; of each installation's indexes; and where something
+        `is_new`, of all of that kind, in which a program finds what is new to it and others have."""
         together: dict[bytes, Record] = {}
         for build in builds:
             held = build.held()
@@ -258,7 +172,10 @@ class CompileActions:
                 own = {action: held[action] for action in actions if action in held}
                 if not self._tried(functools.partial(self._keep, place, build.lists[program], own)):
                     return False
-            together |= held
+            indexes = {action: record for action, record in held.items() if action in build.indexes}
+            if not self._tried(functools.partial(self._keep_indexes, place, build.installation.list, indexes)):
+                return False
+            together |= {action: record for action, record in held.items() if action not in indexes}
         if is_new and not self._tried(functools.partial(self._keep_all, place, kind, together)):
             return False
         self._unlisted.pop((place, kind), None)
@@ -268,6 +185,12 @@ class CompileActions:
         known = place.fetcher.known(name)
         if self.level.writes and found.keys() != set(known.last()):
             place.remote.keep(name, known.after(found))
+
+    def _keep_indexes(self, place: Place, name: str, found: Mapping[bytes, Record]) -> None:
+        if not self.level.writes or all(place.fetcher.lists((name,), action) for action in found):
+            return
+        place.remote.keep(name, place.remote.known(name).after(found, _RUNS_OF_ALL))
+        place.fetcher.told(name, found)
 
     def _keep_all(self, place: Place, kind: str, found: Mapping[bytes, Record]) -> None:
         # Read again, for everybody writes this list: little of theirs is lost, and of that only who has it in no other one.
@@ -321,13 +244,9 @@ class CompileActions:
 
 def _name(kind: str, programs: Mapping[str, str]) -> str:
     """What stands for programs that are built together."""
-    return _digest(kind, *sorted(programs))
+    return digest(kind, *sorted(programs))
 
 
 def _inputs(programs: Mapping[str, str]) -> str:
     """What stands for all that programs are made from."""
-    return _digest(*(f"{program} {programs[program]}" for program in sorted(programs)))
-
-
-def _digest(*words: str) -> str:
-    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()[:40]
+    return digest(*(f"{program} {programs[program]}" for program in sorted(programs)))

@@ -40,6 +40,7 @@ class Fetcher:
         self._lock = threading.Lock()
         self._lists: dict[str, Errand] = {}
         self._known: dict[str, Known] = {}
+        self._told: dict[str, frozenset[bytes]] = {}
         self._fetches: dict[bytes, Errand] = {}
         self._held: dict[bytes, Record] = {}
         self._over = False
@@ -50,9 +51,9 @@ class Fetcher:
         """Whether it still makes sense to ask for what is not here."""
         return not self._over and self._patience.left() > 0
 
-    def expect(self, names: Iterable[str], kind: str) -> None:
+    def expect(self, names: Iterable[str], kind: str = "") -> None:
         """Begins to fetch what the last builds asked for, by the level's lists of these names; what only older ones did
-        comes when go asks. Where the level lacks a list, that of the kind tells what else it has."""
+        comes when go asks. Where the level lacks a list, that of the kind, if there is one, tells what else it has."""
         with self._lock:
             for name in names:
                 if name not in self._lists:
@@ -60,7 +61,7 @@ class Fetcher:
 
     def _expect(self, name: str, kind: str) -> bool:
         found = self._read(name)
-        if not found:
+        if kind and not found:
             self.known(kind)
         with self._lock:
             last = self._known[name].last()
@@ -83,6 +84,7 @@ class Fetcher:
         found = records.merged(there)
         with self._lock:
             self._known[name] = there
+            self._told[name] = frozenset(found)
             self._held = found | self._held
         return found
 
@@ -100,16 +102,19 @@ class Fetcher:
         with self._lock:
             self._held |= sent
 
+    def told(self, name: str, actions: Iterable[bytes]) -> None:
+        """Notes what a list tells of from now on."""
+        self._told[name] = self._told.get(name, frozenset()).union(actions)
+
     def known(self, name: str) -> Known:
         """The level's list of a name, read once."""
         if name not in self._known:
             self._read(name)
         return self._known[name]
 
-    def lists(self, action: bytes) -> bool:
-        """Whether a list that has come tells of an action."""
-        with self._lock:
-            return action in self._held
+    def lists(self, names: Iterable[str], action: bytes) -> bool:
+        """Whether one of these lists has come and tells of an action."""
+        return any(action in self._told.get(name, ()) for name in names)
 
     def may_have(self, names: Iterable[str], action: bytes) -> bool:
         """Whether the level may have an action: a list tells of it, or one of these is still to come. Waits for nothing."""

@@ -84,6 +84,14 @@ class Folder:
         _use(name, status)
         return name
 
+    def beginning(self, entry: Entry, size: int) -> bytes:
+        """An output's first bytes; none where it has gone."""
+        try:
+            with open(self.output(entry) or "", "rb") as file:
+                return file.read(size)
+        except OSError:
+            return b""
+
     def has(self, action: bytes) -> bool:
         entry = self.entry(action)
         return entry is not None and self.output(entry) is not None

@@ -23,8 +23,6 @@ from goctl.contracts import ActionLevel
 
 #: How hard outputs are compressed, which is done once: what is packed so is unpacked in three quarters of level 1's time.
 _LEVEL: Final = 3
-#: An index of a package's files (cmd/go/internal/modindex): it is keyed by the folder and the times of one machine.
-_OF_THIS_MACHINE: Final = b"go index v"
 
 
 class Remote:
@@ -84,8 +82,8 @@ class Remote:
         return True
 
     def send(self, entries: Iterable[tuple[bytes, Entry]]) -> tuple[dict[bytes, Record], int]:
-        """Stores the larger outputs of actions of the folder, as one pack: the records, for a list, of those that are of use
-        elsewhere, and the bytes that went there."""
+        """Stores the larger outputs of actions of the folder, as one pack: the records, for a list, of those that are still
+        there, and the bytes that went to the level."""
         made: dict[bytes, Record] = {}
         size = 0
         with self._temporary() as path:
@@ -112,15 +110,9 @@ class Remote:
         return made, size
 
     def _content(self, entry: Entry) -> bytes | None:
-        """The output of an entry of the folder; None where it has gone, is damaged, or of no use elsewhere."""
-        path = self._folder.output(entry)
-        if path is None:
-            return None
-        with open(path, "rb") as file:
-            content = file.read()
-        if content.startswith(_OF_THIS_MACHINE) or hashlib.sha256(content).digest() != entry.output:
-            return None
-        return content
+        """The output of an entry of the folder; None where it has gone, or is damaged."""
+        content = self._folder.beginning(entry, entry.size)
+        return content if hashlib.sha256(content).digest() == entry.output else None
 
     @contextlib.contextmanager
     def _temporary(self) -> Iterator[Path]:

@@ -52,11 +52,12 @@ class Served(Protocol):
 class CompileCache(Protocol):
     """What was compiled elsewhere, for go commands."""
 
-    def begin(self, folder: Path, kind: str, programs: Mapping[str, str]) -> Served | None:
+    def begin(self, folder: Path, goroot: str, kind: str, programs: Mapping[str, str]) -> Served | None:
         """Serves a go build that keeps what it compiles in `folder`; None where go's own cache has all that it will ask for.
 
-        `kind` is equal for builds that make equal things of equal packages, on any machine; `programs` are those that are
-        built, by import path, each with what covers all that it is made from.
+        `goroot` is where its toolchain is installed, as `go env` tells it. `kind` is equal for builds that make equal things
+        of equal packages, on any machine; `programs` are those that are built, by import path, each with what covers all
+        that it is made from.
         """
         ...
 

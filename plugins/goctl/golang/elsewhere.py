@@ -91,7 +91,7 @@ def _serve(host: Host, cache: CompileCache, steps: Sequence[CompileStep], enviro
     flags = [flag for flag in first.flags if not flag.startswith(("-ldflags", "--ldflags"))]
     # Nor does the module: what others import too is compiled once for all.
     kind = (toolchain.version, str(first.platform), first.cgo, *flags, *(f"{k}={v}" for k, v in first.env))
-    return cache.begin(folder, _digest(kind), {step.import_path: str(step.input) for step in steps})
+    return cache.begin(folder, toolchain.goroot, _digest(kind), {step.import_path: str(step.input) for step in steps})
 
 
 def _digest(words: Sequence[str]) -> str:
