@@ -53,6 +53,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._root = str(path)
+        self._noted: dict[bytes, Entry] = {}
 
     def entry(self, action: bytes) -> Entry | None:
         """What is noted of an action, whether or not its output is still there."""
@@ -66,6 +67,7 @@ class Folder:
         entry = parse(action, line)
         if entry is not None:
             _use(name, status)
+            self._noted[action] = entry
         return entry
 
     def output(self, entry: Entry) -> str | None:
@@ -92,9 +94,18 @@ class Folder:
         except OSError:
             return b""
 
+    def find(self, action: bytes) -> tuple[Entry, str] | None:
+        """What an action brought forth, and the path of its output, where both are there."""
+        # What was seen once is not read again: most are looked at when they come, and when each go build asks.
+        noted = self._noted.get(action)
+        path = None if noted is None else self.output(noted)
+        if noted is None or path is None:
+            noted = self.entry(action)
+            path = None if noted is None else self.output(noted)
+        return None if noted is None or path is None else (noted, path)
+
     def has(self, action: bytes) -> bool:
-        entry = self.entry(action)
-        return entry is not None and self.output(entry) is not None
+        return self.find(action) is not None
 
     def note(self, action: bytes, entry: Entry) -> None:
         """Writes down what an action brought forth."""
@@ -107,6 +118,7 @@ class Folder:
                 os.ftruncate(handle, len(line))
         finally:
             os.close(handle)
+        self._noted[action] = entry
 
     def writer(self, output: bytes, size: int) -> Writer:
         """A new output of that id and size, which is checked when it is whole."""

@@ -30,6 +30,9 @@ _WAITING: Final = 32
 _LONGEST_PATH: Final = 100
 #: Seconds that a go command's program has to say who it is.
 _HANDSHAKE: Final = 10.0
+#: Seconds after which a thread of Python lets another one go on. go asks for one thing after the other while it loads
+#: packages, and would wait for each until a thread that fetches has had its turn: five milliseconds, by default.
+_TURN: Final = 0.0005
 
 
 class Server:
@@ -44,6 +47,8 @@ class Server:
         self._folder = _private_folder()
         self._word = secrets.token_hex(16)
         self._listener = self._listen()
+        self._turn_before = sys.getswitchinterval()
+        sys.setswitchinterval(_TURN)
         threading.Thread(target=self._accept, name="go-cache", daemon=True).start()
 
     def _listen(self) -> socket.socket:
@@ -71,6 +76,7 @@ class Server:
 
     def close(self) -> None:
         """Takes no more of anybody. A go command that still talks is told with its next request."""
+        sys.setswitchinterval(self._turn_before)
         with contextlib.suppress(OSError):
             # A listener that is closed alone goes on waiting.
             self._listener.shutdown(socket.SHUT_RDWR)

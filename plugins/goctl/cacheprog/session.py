@@ -79,11 +79,10 @@ class Session:
         return True
 
     def _look(self, request: Request) -> Response | None:
-        folder = self._build.folder
-        entry = folder.entry(request.ActionID)
-        path = None if entry is None else folder.output(entry)
-        if entry is None or path is None:
+        found = self._build.folder.find(request.ActionID)
+        if found is None:
             return None
+        entry, path = found
         self._build.found(request.ActionID, entry)
         return Response(request.ID, OutputID=entry.output, Size=entry.size, Time=moment(entry.made), DiskPath=path)
 

@@ -1,14 +1,17 @@
 """A shelf in a registry, so that a team needs no server besides the one it has: an artifact for each entry, found by a tag.
 
-The entry is the only layer of a manifest, whose config is empty (image-spec, "Guidelines for Artifact Usage"). The tag is
-`SPACE-KEY`. The registry's own clean-up of what no tag names does the rest.
+The entry is the only layer of a manifest, whose config is empty (image-spec, "Guidelines for Artifact Usage"). A small one
+is an annotation of its manifest, which it takes one request to read then, and one to write: most of them are a line about
+what was made. The tag is `SPACE-KEY`. The registry's own clean-up of what no tag names does the rest.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -24,12 +27,13 @@ from goctl.values import Descriptor, Digest, from_json, to_json
 
 ARTIFACT: Final = "application/vnd.goctl.cache.v1"
 _EMPTY: Final = b"{}"
-_EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
+_EMPTY_BLOB: Final = Descriptor("application/vnd.oci.empty.v1+json", Digest.of(_EMPTY), len(_EMPTY))
 _LAYER: Final = "application/octet-stream"
 #: No tag is longer (distribution-spec); longer names are told by their digest.
 _LONGEST: Final = 128
-#: Bytes that are not missed where a registry lets them go by.
-_SMALL: Final = 64 * 1024
+#: The annotation that holds a small entry, in base64, and the bytes of the largest: registries take manifests of 4 MiB.
+_CONTENT: Final = "vnd.goctl.cache.content"
+_LARGEST_ANNOTATION: Final = 32 * 1024
 
 
 class ArtifactShelf:
@@ -42,18 +46,18 @@ class ArtifactShelf:
         find = Keychain(host.emit, login=login).find if login is not None else None
         self._client: Client = connect(host, registry, settings, find=find, retries=1)
         self._has_empty = False
-        self._takes_whole = True
 
     def read(self, name: str) -> Iterator[bytes] | None:
         try:
-            manifest = self._client.get_manifest(self._repository, _tag(name))
-            layer = _layer(manifest) if manifest is not None else None
-            if layer is None:
+            entry = _entry(self._client.get_manifest(self._repository, _tag(name)))
+            if entry is None:
                 return None
+            if isinstance(entry, bytes):
+                return iter((entry,))
             response = self._client.request(
                 "read an entry of the cache",
                 "GET",
-                f"/v2/{self._repository}/blobs/{layer.digest}",
+                f"/v2/{self._repository}/blobs/{entry.digest}",
                 scopes=pull(self._repository),
                 expected=(200, 404),
                 stream=True,
@@ -73,50 +77,43 @@ class ArtifactShelf:
         return pieces()
 
     def write(self, name: str, content: Sealed) -> None:
-        with content.open() as file:
-            hasher = hashlib.sha256()
-            while piece := file.read(BLOCK):
-                hasher.update(piece)
-        digest = Digest("sha256:" + hasher.hexdigest())
-        layer = Descriptor(_LAYER, digest, content.size)
-        empty = Descriptor(_EMPTY_TYPE, Digest.of(_EMPTY), len(_EMPTY))
+        small = _whole(content) if content.size <= _LARGEST_ANNOTATION else None
+        layer = _EMPTY_BLOB if small is not None else Descriptor(_LAYER, _digest(content), content.size)
         manifest = to_json(
             {
                 "schemaVersion": 2,
                 "mediaType": OCI_MANIFEST,
                 "artifactType": ARTIFACT,
-                "config": empty,
+                "config": _EMPTY_BLOB,
                 "layers": [layer],
+                **({"annotations": {_CONTENT: base64.b64encode(small).decode()}} if small is not None else {}),
             }
         )
         try:
             if not self._has_empty:
-                if not self._client.has_blob(self._repository, empty, retries=0):
-                    self._upload(empty, SealedBytes(_EMPTY))
+                if not self._client.has_blob(self._repository, _EMPTY_BLOB, retries=0):
+                    self._upload(_EMPTY_BLOB, SealedBytes(_EMPTY))
                 self._has_empty = True
-            self._upload(layer, content)
+            if small is None:
+                self._upload(layer, content)
             self._client.put_manifest(self._repository, _tag(name), manifest, OCI_MANIFEST, Digest.of(manifest))
         except RegistryError as error:
             raise _failure(error) from None
 
     def _upload(self, blob: Descriptor, content: Sealed) -> None:
         """In one piece: entries are no images, and what fails is only not kept. Whether it is there is not asked, for an
-        entry says when it was stored: it never is. A small one goes with the request that begins the upload, until the
-        registry shows that it knows no such thing: it answers as if it had come without (distribution-spec, end-4b)."""
+        entry says when it was stored: it never is."""
         doing, scopes = "write an entry of the cache", push(self._repository)
-        path = f"/v2/{self._repository}/blobs/uploads/"
-        headers = {"Content-Length": str(content.size), "Content-Type": _LAYER}
         ask = functools.partial(self._client.request, doing, scopes=scopes, retries=0)
-        send = functools.partial(ask, headers=headers, body=content.open)
-        if self._takes_whole and content.size <= _SMALL:
-            opened = send("POST", f"{path}?digest={blob.digest}", expected=(201, 202))
-            if opened.status == 201:
-                return
-            self._takes_whole = False
-        else:
-            opened = ask("POST", path, expected=(202,))
+        opened = ask("POST", f"/v2/{self._repository}/blobs/uploads/", expected=(202,))
         location = self._client.resolve(opened.headers.get("Location", ""), opened)
-        send("PUT", f"{location}{'&' if '?' in location else '?'}digest={blob.digest}", expected=(201, 204))
+        ask(
+            "PUT",
+            f"{location}{'&' if '?' in location else '?'}digest={blob.digest}",
+            headers={"Content-Length": str(content.size), "Content-Type": _LAYER},
+            body=content.open,
+            expected=(201, 204),
+        )
 
     def remove(self, name: str) -> None:
         """By the tag's own manifest. A registry that deletes nothing keeps the entry, and says so."""
@@ -138,6 +135,7 @@ class ArtifactShelf:
 class _Manifest(msgspec.Struct, frozen=True, rename="camel"):
     artifact_type: str = ""
     layers: tuple[Descriptor, ...] = ()
+    annotations: Mapping[str, str] = {}
 
 
 def _tag(name: str) -> str:
@@ -145,13 +143,29 @@ def _tag(name: str) -> str:
     return tag if len(tag) <= _LONGEST else "x-" + hashlib.sha256(name.encode()).hexdigest()
 
 
-def _layer(manifest: bytes) -> Descriptor | None:
-    """The layer of one of our artifacts; None for what is none."""
+def _entry(manifest: bytes | None) -> bytes | Descriptor | None:
+    """The content of one of our artifacts, or the layer that has it; None for what is none."""
     try:
-        document = from_json(manifest, _Manifest)
-    except ValueError:
+        document = from_json(manifest or b"", _Manifest)
+        if document.artifact_type != ARTIFACT or len(document.layers) != 1:
+            return None
+        small = document.annotations.get(_CONTENT)
+        return document.layers[0] if small is None else base64.b64decode(small, validate=True)
+    except (ValueError, binascii.Error):
         return None
-    return document.layers[0] if document.artifact_type == ARTIFACT and len(document.layers) == 1 else None
+
+
+def _whole(content: Sealed) -> bytes:
+    with content.open() as file:
+        return file.read()
+
+
+def _digest(content: Sealed) -> Digest:
+    with content.open() as file:
+        hasher = hashlib.sha256()
+        while piece := file.read(BLOCK):
+            hasher.update(piece)
+    return Digest("sha256:" + hasher.hexdigest())
 
 
 def _failure(error: RegistryError) -> LevelError:

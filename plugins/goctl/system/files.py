@@ -155,10 +155,16 @@ def umask() -> int:
     return 0o022
 
 
+#: Seconds until one looks again whether a lock is free: most are held for a moment, and others for minutes.
+_FIRST_LOOK: Final = 0.001
+_LAST_LOOK: Final = 0.1
+
+
 class Lock:
     """A lock between processes on a file, given back by the system when its holder dies, however it dies.
 
-    `with Lock(path, waiting=...)` blocks; `waiting` is called about ten times a second meanwhile, and may raise.
+    `with Lock(path, waiting=...)` blocks; `waiting` is called at short intervals meanwhile, at last ten times a second, and
+    may raise.
     """
 
     def __init__(self, path: Path, *, waiting: Callable[[], None] = lambda: None) -> None:
@@ -171,9 +177,11 @@ class Lock:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         try:
+            pause = _FIRST_LOOK
             while not _try_lock(self._handle):
                 self._waiting()
-                time.sleep(0.1)
+                time.sleep(pause)
+                pause = min(2 * pause, _LAST_LOOK)
         except BaseException:
             os.close(self._handle)
             raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -19,8 +21,8 @@ from goctl.contracts import Conditional, Listing, Shelf
 from goctl.errors import LevelError
 from goctl.registry.artifacts import ArtifactShelf
 from goctl.testing.host import Host
-from goctl.testing.protocol import Handler
 from goctl.testing.registry import Registry
+from goctl.values import Digest
 
 CHANCE = random.Random(11)
 
@@ -69,36 +71,33 @@ def test_what_is_stored_is_read(shelf: Shelf, tmp_path: Path, size: int) -> None
     assert not level.fetch("result", sha(content), tmp_path / "other")
 
 
-@pytest.mark.parametrize(("size", "verbs"), [(100, ["POST", "PUT"]), (100_000, ["POST", "PUT", "PUT"])])
-def test_an_entry_in_a_registry_takes_few_requests(tmp_path: Path, size: int, verbs: list[str]) -> None:
+@pytest.mark.parametrize(("size", "verbs", "reads"), [(100, ["PUT"], 1), (100_000, ["POST", "PUT", "PUT"], 2)])
+def test_an_entry_in_a_registry_takes_few_requests(tmp_path: Path, size: int, verbs: list[str], reads: int) -> None:
     with Registry() as registry:
         level = ShelvedLevel("x", ArtifactShelf(f"{registry.address}/team/cache", Host(tmp_path / "host")))
         level.store("result", "ab12", written(tmp_path, b"one"))
         registry.forget_requests()
         level.store("result", "cd34", written(tmp_path, CHANCE.randbytes(size)))
         assert [request.method for request in registry.requests] == verbs
+        registry.forget_requests()
         assert level.fetch("result", "cd34", tmp_path / "into")
+        assert [request.method for request in registry.requests] == ["GET"] * reads
 
 
-def test_a_registry_that_begins_uploads_without_content_is_sent_it_after_that(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = Handler._post_uploads
-
-    def without(handler: Handler, repository: str) -> None:
-        if handler.query.pop("digest", None):
-            assert list(handler.body())
-        real(handler, repository)
-
-    monkeypatch.setattr(Handler, "_post_uploads", without)
+@pytest.mark.parametrize("content", ["!", "YQ", base64.b64encode(b"goctl cache 1\n{}\nxx").decode()])
+def test_an_annotation_that_is_no_entry_is_a_miss(tmp_path: Path, content: str) -> None:
     with Registry() as registry:
-        level = ShelvedLevel("x", ArtifactShelf(f"{registry.address}/team/cache", Host(tmp_path / "host")))
-        for key in ("ab12", "cd34"):
-            level.store("result", key, written(tmp_path, key.encode()))
-            assert level.fetch("result", key, tmp_path / "into")
-            assert (tmp_path / "into").read_bytes() == key.encode()
-        tried = [request for request in registry.requests if request.method == "POST" and "digest=" in request.query]
-        assert len(tried) == 1
+        shelf = ArtifactShelf(f"{registry.address}/team/cache", Host(tmp_path / "host"))
+        level = ShelvedLevel("x", shelf)
+        level.store("result", "ab12", written(tmp_path, b"one"))
+        found = shelf._client.get_manifest("team/cache", "result-ab12")
+        assert found is not None
+        document = json.loads(found)
+        document["annotations"] = dict.fromkeys(document["annotations"], content)
+        manifest = json.dumps(document).encode()
+        shelf._client.put_manifest("team/cache", "result-ab12", manifest, document["mediaType"], Digest.of(manifest))
+        assert not level.fetch("result", "ab12", tmp_path / "into")
+        assert not (tmp_path / "into").exists()
 
 
 def test_the_last_one_stored_is_read(shelf: Shelf, tmp_path: Path) -> None:
