@@ -95,7 +95,7 @@ def test_use_is_noted_by_the_hour(folder: Folder) -> None:
         then = time.time() - age
         for file in files:
             os.utime(file, (then, then))
-        assert folder.has(ACTION)
+        assert Folder(folder.path).has(ACTION)
         assert [abs(file.stat().st_mtime - time.time()) < 100 for file in files] == [moved, moved]
 
 

@@ -120,6 +120,25 @@ class Folder:
             os.close(handle)
         self._noted[action] = entry
 
+    def put(self, entry: Entry, content: bytes) -> None:
+        """Keeps an output that was verified."""
+        target = self._name(entry.output, "d")
+        with _New(target) as new:
+            new.write(content)
+            self.take(new, target, entry)
+
+    def take(self, new: _New, target: str, entry: Entry) -> str:
+        """Makes a new file an output; its path."""
+        try:
+            new.put(target)
+        except OSError:
+            # Where go keeps a program in a folder, or on Windows somebody reads the file, the content may be there.
+            there = self.output(entry)
+            if there is None or not _is_same(there, entry):
+                raise
+            return there
+        return target
+
     def writer(self, output: bytes, size: int) -> Writer:
         """A new output of that id and size, which is checked when it is whole."""
         return Writer(self, self._name(output, "d"), Entry(output, size, 0))
@@ -127,6 +146,11 @@ class Folder:
     def _name(self, id: bytes, kind: str) -> str:
         digits = id.hex()
         return f"{self._root}{os.sep}{digits[:2]}{os.sep}{digits}-{kind}"
+
+
+def _is_same(path: str, entry: Entry) -> bool:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest() == entry.output
 
 
 def _use(name: str, status: os.stat_result) -> None:
@@ -198,19 +222,7 @@ class Writer:
         """The path of the output, once it is whole. Raises ValueError where the content is another than its id says."""
         if self._got != self._entry.size or self._hash.digest() != self._entry.output:
             raise ValueError("the content is another than its id says")
-        try:
-            self._new.put(self._target)
-        except OSError:
-            # Where go keeps a program in a folder, or on Windows somebody reads the file, the content may be there.
-            there = self._folder.output(self._entry)
-            if there is None or not self._is_same(there):
-                raise
-            return there
-        return self._target
-
-    def _is_same(self, path: str) -> bool:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").digest() == self._entry.output
+        return self._folder.take(self._new, self._target, self._entry)
 
     def __enter__(self) -> Self:
         return self

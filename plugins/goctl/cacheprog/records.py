@@ -29,7 +29,7 @@ _PLACE: Final = re.compile(rb"([0-9a-f]{64}) (\d{1,15}) (\d{1,15})\n")
 
 
 class Packed(NamedTuple):
-    """Where a compressed output lies: the sha256 of the pack, where it begins there, and its bytes."""
+    """Where an output lies: the sha256 of the pack, where its id begins there, and the bytes of both, the output compressed."""
 
     pack: str
     start: int
