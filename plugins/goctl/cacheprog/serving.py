@@ -85,17 +85,15 @@ class Serving:
     def indexes(self) -> Mapping[bytes, bool]:
         """Of the actions that were asked for, those whose outputs are indexes, and whether another machine can use each.
         Asked for once the build has ended."""
-        known = self.place.indexes
+        known, fetcher = self.place.indexes, self.place.fetcher
         for action, entry in self.asked.items():
-            if action not in known and self._is_index(action, entry):
+            if action in known:
+                continue
+            if fetcher.lists((self.installation.list,), action):
+                known[action] = True
+            elif fetcher.held(action, entry) is None and is_index(self.folder.beginning(entry, _BEGINNING)):
                 known[action] = self.installation.has(self.folder.beginning(entry, entry.size))
         return {action: known[action] for action in self.asked if action in known}
-
-    def _is_index(self, action: bytes, entry: Entry) -> bool:
-        fetcher = self.place.fetcher
-        if fetcher.held(action, entry) is not None:
-            return fetcher.lists((self.installation.list,), action)
-        return is_index(self.folder.beginning(entry, _BEGINNING))
 
     def shares(self) -> dict[str, list[bytes]]:
         """Of the actions that were asked for, those of each program; all are each one's where go did not tell. Indexes are
