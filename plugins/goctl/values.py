@@ -273,16 +273,25 @@ _learning = threading.Lock()
 
 
 def from_json(content: bytes | str, kind: type[T]) -> T:
-    """The inverse of to_json. Raises msgspec.ValidationError or msgspec.DecodeError (both ValueErrors).
+    """The inverse of to_json. Raises msgspec.ValidationError or msgspec.DecodeError (both ValueErrors). Any thread may call
+    it."""
+    _learn(kind)
+    return msgspec.json.decode(content, type=kind, dec_hook=_decode)
 
-    Any thread may call it. msgspec learns what a type is made of when it meets it first, and two threads that are at the
-    same one then meet a type half learned, which ends the process (msgspec 0.22, `StructInfo_Convert`).
-    """
+
+def from_msgpack(content: bytes, kind: type[T]) -> T:
+    """As from_json, of MessagePack."""
+    _learn(kind)
+    return msgspec.msgpack.decode(content, type=kind, dec_hook=_decode)
+
+
+def _learn(kind: object) -> None:
+    """What a type is made of, msgspec learns when it meets it first, and two threads that are at the same one then meet a
+    type half learned, which ends the process (msgspec 0.22, `StructInfo_Convert`)."""
     if kind not in _learned:
         with _learning:
             msgspec.json.Decoder(kind, dec_hook=_decode)
             _learned.add(kind)
-    return msgspec.json.decode(content, type=kind, dec_hook=_decode)
 
 
 class Descriptor(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

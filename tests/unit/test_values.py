@@ -3,9 +3,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
-from goctl.values import ByteSize, Descriptor, Digest, Duration, ImageRef, Platform, from_json, to_json
+from goctl.values import ByteSize, Descriptor, Digest, Duration, ImageRef, Platform, from_json, from_msgpack, to_json
 
 EMPTY = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -116,6 +117,13 @@ def test_json_keeps_values_and_refuses_bad_ones() -> None:
         from_json(b'{"mediaType": "x", "digest": "sha256:1", "size": 0}', Descriptor)
 
 
+def test_messagepack_is_read_as_json_is() -> None:
+    descriptor = Descriptor("text/plain", Digest(EMPTY), 0)
+    assert from_msgpack(msgspec.msgpack.encode(msgspec.json.decode(to_json(descriptor))), Descriptor) == descriptor
+    with pytest.raises(ValueError, match="digest"):
+        from_msgpack(msgspec.msgpack.encode({"mediaType": "x", "digest": "sha256:1", "size": 0}), Descriptor)
+
+
 def test_json_of_any_form_is_left_as_it_is() -> None:
     assert from_json(b'{"a": "b", "c": [1, null]}', dict[str, object]) == {"a": "b", "c": [1, None]}
 
@@ -123,9 +131,12 @@ def test_json_of_any_form_is_left_as_it_is() -> None:
 _TYPES_OF_THREADS = """
 import sys, threading, typing
 import msgspec
-from goctl.values import from_json
+from goctl.values import from_json, from_msgpack
 
 sys.setswitchinterval(1e-6)
+content = {"middle": {"inner": {"x": 1}, "more": [{"x": 2}]}, "others": {"a": {"inner": {"x": 3}}}}
+encoded = msgspec.json.encode(content) if sys.argv[1] == "json" else msgspec.msgpack.encode(content)
+decoded = from_json if sys.argv[1] == "json" else from_msgpack
 for number in range(400):
     inner = msgspec.defstruct("Inner", [("x", int, 0)])
     middle = msgspec.defstruct("Middle", [("inner", inner), ("more", tuple[inner, ...], ())])
@@ -134,7 +145,7 @@ for number in range(400):
 
     def decode():
         begin.wait()
-        from_json(b'{"middle":{"inner":{"x":1},"more":[{"x":2}]},"others":{"a":{"inner":{"x":3}}}}', outer)
+        decoded(encoded, outer)
 
     threads = [threading.Thread(target=decode) for _ in range(6)]
     for thread in threads:
@@ -144,7 +155,8 @@ for number in range(400):
 """
 
 
-def test_threads_that_meet_a_type_at_once_all_read_it() -> None:
+@pytest.mark.parametrize("form", ["json", "msgpack"])
+def test_threads_that_meet_a_type_at_once_all_read_it(form: str) -> None:
     """Where each learns it by itself the process ends with a fault of memory, within a few of these."""
-    done = subprocess.run([sys.executable, "-c", _TYPES_OF_THREADS], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", _TYPES_OF_THREADS, form], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

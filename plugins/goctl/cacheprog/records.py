@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from goctl.cacheprog.folder import ENTRY_SIZE, Entry, parse
+from goctl.values import from_msgpack
 
 #: Outputs up to this many bytes travel with their action: lists of files, flags that were tried, empty logs.
 INLINE: Final = 2048
@@ -29,7 +30,7 @@ _PLACE: Final = re.compile(rb"([0-9a-f]{64}) (\d{1,15}) (\d{1,15})\n")
 
 
 class Packed(NamedTuple):
-    """Where an output lies: the sha256 of the pack, where its id begins there, and the bytes of both, the output compressed."""
+    """Where an output lies: the sha256 of the pack, where its id begins there, and the bytes of both, it compressed."""
 
     pack: str
     start: int
@@ -118,7 +119,7 @@ def warmth(data: bytes | None) -> Warmth:
 
 def _decoded(data: bytes | None, type: type[_T]) -> _T:
     try:
-        return msgspec.msgpack.decode(data or b"", type=type)
+        return from_msgpack(data or b"", type)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return type()
 

@@ -9,7 +9,7 @@ import msgspec
 
 from goctl.errors import ImageError
 from goctl.system.files import Identity, clock, identity, inside
-from goctl.values import Digest
+from goctl.values import Digest, from_msgpack
 
 if TYPE_CHECKING:
     from goctl.release.session import Session
@@ -44,7 +44,7 @@ class AssetLedger:
         if content is None:
             return None
         try:
-            return msgspec.msgpack.decode(content, type=_Record)
+            return from_msgpack(content, _Record)
         except msgspec.MsgspecError:
             return None
 
