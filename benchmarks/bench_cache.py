@@ -24,6 +24,8 @@ import measure
 import monorepo
 import program
 from contenders import Bench
+from goctl.golang.advice import machine as this
+from goctl.golang.advice.situation import MEMORY
 from measure import Run, tell
 
 CASES = ("fresh", "leaf", "actions", "targets")
@@ -47,7 +49,7 @@ class Machine:
         new one (ext4 leaves alone what was freed lately), and that would be measured too. On a memory disk it is removed:
         there new memory is what takes long, where the machine is a virtual one that has to get it first.
         """
-        if self.root.exists() and _is_in_memory(self.root):
+        if self.root.exists() and this.folder(str(self.root), wsl=False).kind == MEMORY:
             _remove(self.root)
         elif self.root.exists():
             gone = self.bench.work / GONE
@@ -69,15 +71,6 @@ class Machine:
         """A release by it, or another task."""
         own = {"HOME": self.root / "home", "GOCACHE": self.root / "gocache", "GOMODCACHE": self.root / "modules"}
         return self.bench.goctl(self.checkout, *words, **{name: str(path) for name, path in own.items()})
-
-
-def _is_in_memory(folder: Path) -> bool:
-    """Whether a folder lies on a memory disk, where the system tells."""
-    try:
-        mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
-    except OSError:
-        return False
-    return max((len(place), kind) for place, kind in mounts if folder.is_relative_to(place))[1] == "tmpfs"
 
 
 def _remove(folder: Path) -> None:
