@@ -248,6 +248,11 @@ def _decode(kind: type, value: Any) -> Any:
     return value if kind is object else kind(value)
 
 
+def name_of(*words: str) -> str:
+    """A name for what words stand for together: 40 digits in lower-case hex."""
+    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()[:40]
+
+
 _USERINFO = re.compile(r"(?<=://)[^/@\s,]+@")
 _SECRETIVE = re.compile(r"pass|token|secret|key|credential|auth", re.IGNORECASE)
 

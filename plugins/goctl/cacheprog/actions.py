@@ -22,13 +22,14 @@ from goctl.cacheprog.errands import LATER, Errand, Errands
 from goctl.cacheprog.fetching import PATIENCE, Fetcher
 from goctl.cacheprog.folder import Folder
 from goctl.cacheprog.indexes import Installation
-from goctl.cacheprog.records import Record, Warmth, digest
+from goctl.cacheprog.records import Record, Warmth
 from goctl.cacheprog.remote import Remote
 from goctl.cacheprog.server import Server
 from goctl.cacheprog.serving import Parcel, Place, Serving
 from goctl.contracts import ActionLevel, Memo
 from goctl.events import Emit, Notice
 from goctl.system.files import storage_errors
+from goctl.values import name_of
 
 #: Threads that fetch, which unpack most of the time: more than cores only get into the compiler's way; and that send.
 _FETCHERS: Final = max(2, min(8, os.cpu_count() or 2))
@@ -187,14 +188,13 @@ class CompileActions:
             place.remote.keep(name, known.after(found))
 
     def _keep_indexes(self, place: Place, name: str, found: Mapping[bytes, Record]) -> None:
-        if not self.level.writes or all(place.fetcher.lists((name,), action) for action in found):
-            return
-        place.remote.keep(name, place.remote.known(name).after(found, _RUNS_OF_ALL))
-        place.fetcher.told(name, found)
+        if self.level.writes and not all(place.fetcher.lists((name,), action) for action in found):
+            self._keep_all(place, name, found)
+            place.fetcher.told(name, found)
 
-    def _keep_all(self, place: Place, kind: str, found: Mapping[bytes, Record]) -> None:
+    def _keep_all(self, place: Place, name: str, found: Mapping[bytes, Record]) -> None:
         # Read again, for everybody writes this list: little of theirs is lost, and of that only who has it in no other one.
-        place.remote.keep(kind, place.remote.known(kind).after(found, _RUNS_OF_ALL))
+        place.remote.keep(name, place.remote.known(name).after(found, _RUNS_OF_ALL))
 
     def _list_rest(self) -> None:
         for (place, kind), builds in list(self._unlisted.items()):
@@ -244,9 +244,9 @@ class CompileActions:
 
 def _name(kind: str, programs: Mapping[str, str]) -> str:
     """What stands for programs that are built together."""
-    return digest(kind, *sorted(programs))
+    return name_of(kind, *sorted(programs))
 
 
 def _inputs(programs: Mapping[str, str]) -> str:
     """What stands for all that programs are made from."""
-    return digest(*(f"{program} {programs[program]}" for program in sorted(programs)))
+    return name_of(*(f"{program} {programs[program]}" for program in sorted(programs)))

@@ -97,12 +97,12 @@ class Folder:
     def find(self, action: bytes) -> tuple[Entry, str] | None:
         """What an action brought forth, and the path of its output, where both are there."""
         # What was seen once is not read again: most are looked at when they come, and when each go build asks.
-        noted = self._noted.get(action)
-        path = None if noted is None else self.output(noted)
-        if noted is None or path is None:
-            noted = self.entry(action)
-            path = None if noted is None else self.output(noted)
-        return None if noted is None or path is None else (noted, path)
+        for look in (self._noted.get, self.entry):
+            entry = look(action)
+            path = None if entry is None else self.output(entry)
+            if entry is not None and path is not None:
+                return entry, path
+        return None
 
     def has(self, action: bytes) -> bool:
         return self.find(action) is not None

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from goctl.cacheprog.records import digest
+from goctl.values import name_of
 
 #: How every index begins. Where a later go writes others, they are taken for actions like all others.
 _BEGINNING: Final = b"go index v"
@@ -29,7 +29,7 @@ class Installation:
     def __init__(self, goroot: str) -> None:
         # Where an import stands is told with the path of the file.
         self._root = os.path.join(goroot, "").encode("utf-8", "surrogateescape")
-        self.list = digest("indexes", goroot, _times(Path(goroot, "VERSION")))
+        self.list = name_of("indexes", goroot, _times(Path(goroot, "VERSION")))
 
     def has(self, index: bytes) -> bool:
         """Whether an index is one of this installation's packages: those that import nothing do not tell."""

@@ -6,7 +6,6 @@ in a pack of many. The list of the last build lets the next one, on any machine,
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple, TypeVar
@@ -132,8 +131,3 @@ def merged(*lists: Known) -> dict[bytes, Record]:
         if record is not None:
             found[asked.action] = record
     return found
-
-
-def digest(*words: str) -> str:
-    """A name for what these words stand for together, such as a list."""
-    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()[:40]

@@ -16,7 +16,8 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -54,36 +55,22 @@ class Remote:
         """Brings actions into the folder whose outputs lie in that pack, or in their records where it has no name; how many
         are there now."""
         if not pack:
-            return sum(self._take(action, record, record.content or b"") for action, record in wanted)
+            return sum(self._take(action, record.entry, partial(_enclosed, record)) for action, record in wanted)
         with self._temporary() as path:
             if not self._level.fetch("output", pack, path):
                 return 0
             content = memoryview(path.read_bytes())
-        done = [self._unpack(content, action, record) for action, record in wanted]
+        done = [self._take(action, record.entry, partial(_unpacked, content, record)) for action, record in wanted]
         if not all(done):
             # Damaged, or somebody else's. What is named by its content has another name then.
             self._level.forget("output", pack)
         return sum(done)
 
-    def _unpack(self, pack: memoryview, action: bytes, record: Record) -> bool:
-        """Keeps an action with its output out of a pack, unless that lies elsewhere or is damaged."""
-        entry, place = record.entry, record.packed
-        if place is None:
-            return False
+    def _take(self, action: bytes, entry: Entry, verified: Callable[[], bytes | None]) -> bool:
+        """Keeps an action with its output, unless there is none that is what it should be."""
         if self._folder.output(entry) is None:
-            packed = pack[place.start : place.start + place.size]
-            content = _decompressed(packed[ID_SIZE:], entry.size) if packed[:ID_SIZE] == entry.output else None
+            content = verified()
             if content is None or len(content) != entry.size:
-                return False
-            self._folder.put(entry, content)
-        self._folder.note(action, entry)
-        return True
-
-    def _take(self, action: bytes, record: Record, content: bytes) -> bool:
-        """Keeps an action with the output that came with it, unless that is another than its id says."""
-        entry = record.entry
-        if self._folder.output(entry) is None:
-            if len(content) != entry.size or hashlib.sha256(content).digest() != entry.output:
                 return False
             self._folder.put(entry, content)
         self._folder.note(action, entry)
@@ -133,6 +120,19 @@ class Remote:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
                 os.rmdir(folder)
+
+
+def _enclosed(record: Record) -> bytes | None:
+    """The output that came with a record, compared with its id."""
+    content = record.content or b""
+    return content if hashlib.sha256(content).digest() == record.entry.output else None
+
+
+def _unpacked(pack: memoryview, record: Record) -> bytes | None:
+    """The output of a record out of its pack; None where another one lies there, or it is damaged."""
+    place = record.packed
+    packed = pack[place.start : place.start + place.size] if place is not None else pack[:0]
+    return _decompressed(packed[ID_SIZE:], record.entry.size) if packed[:ID_SIZE] == record.entry.output else None
 
 
 def _list_key(name: str) -> str:

@@ -9,9 +9,10 @@ from typing import Final
 from goctl.cacheprog.fetching import Fetcher
 from goctl.cacheprog.folder import Entry, Folder
 from goctl.cacheprog.indexes import Installation, is_index
-from goctl.cacheprog.records import Record, digest
+from goctl.cacheprog.records import Record
 from goctl.cacheprog.remote import Remote
 from goctl.cacheprog.shares import Parts, shares
+from goctl.values import name_of
 
 #: Bytes of outputs, not compressed, that travel together.
 _PARCEL: Final = 16 << 20
@@ -50,7 +51,7 @@ class Serving:
         self.folder = place.folder
         self.kind = kind
         self.programs = programs
-        self.lists = {program: digest(kind, program) for program in programs}
+        self.lists = {program: name_of(kind, program) for program in programs}
         self._is_compiling = False
         self.parts: Parts = {}
         self.environment: Mapping[str, str] = {}

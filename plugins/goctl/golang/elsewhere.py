@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from goctl.golang.environment import cache_folder, effective
 from goctl.golang.versions import meets
 from goctl.plan.model import CompileStep
 from goctl.system.process import Completed
-from goctl.values import from_json
+from goctl.values import from_json, name_of
 
 #: The first go that asks a program for what it has compiled (it could before, as an experiment with other words).
 _SINCE = ">=1.24"
@@ -91,8 +90,4 @@ def _serve(host: Host, cache: CompileCache, steps: Sequence[CompileStep], enviro
     flags = [flag for flag in first.flags if not flag.startswith(("-ldflags", "--ldflags"))]
     # Nor does the module: what others import too is compiled once for all.
     kind = (toolchain.version, str(first.platform), first.cgo, *flags, *(f"{k}={v}" for k, v in first.env))
-    return cache.begin(folder, toolchain.goroot, _digest(kind), {step.import_path: str(step.input) for step in steps})
-
-
-def _digest(words: Sequence[str]) -> str:
-    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()[:40]
+    return cache.begin(folder, toolchain.goroot, name_of(*kind), {step.import_path: str(step.input) for step in steps})
