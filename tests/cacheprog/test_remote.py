@@ -19,8 +19,7 @@ CONTENTS = {id_of(name): random.Random(name).randbytes(size) for name, size in (
 
 @pytest.fixture
 def remote(tmp_path: Path) -> Remote:
-    (tmp_path / "scratch").mkdir()
-    return Remote(Shelf(tmp_path / "shelf"), Folder(tmp_path / "there"), tmp_path / "scratch")
+    return Remote(Shelf(tmp_path / "shelf"), Folder(tmp_path / "there"))
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def sent(tmp_path: Path, remote: Remote) -> dict[bytes, Record]:
     entries = [(action, Entry(hashlib.sha256(content).digest(), len(content), 1)) for action, content in CONTENTS.items()]
     for action, entry in entries:
         here.put(entry, CONTENTS[action])
-    made, size = Remote(Shelf(tmp_path / "shelf"), here, tmp_path / "scratch").send(entries)
+    made, size = Remote(Shelf(tmp_path / "shelf"), here).send(entries)
     (pack,) = (tmp_path / "shelf" / "output").iterdir()
     assert pack.stat().st_size == size
     assert pack.name == hashlib.sha256(pack.read_bytes()).hexdigest()

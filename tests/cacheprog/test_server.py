@@ -39,7 +39,7 @@ class Machine:
         self.goroot = str(folder.parent / "go")
         self.events: list[Event] = []
         self.memo = Records(folder / "records")
-        self.actions = CompileActions(shelf, self.memo, folder / "scratch", self.events.append, **how)
+        self.actions = CompileActions(shelf, self.memo, self.events.append, **how)
 
     def begin(self, inputs: str = "inputs") -> Serving:
         serving = self.actions.begin(self.cache, self.goroot, self.kind, {self.program: inputs})
@@ -105,7 +105,6 @@ def test_another_machine_fetches_what_one_made(machine: Machine, tmp_path: Path,
     other = Machine(tmp_path / "two", shelf)
     assert other.build(CONTENTS) == [True] * 4
     assert other.actions.close().brought == 4
-    assert not list((tmp_path / "two" / "scratch").iterdir())
 
 
 def test_a_program_that_was_never_built_finds_what_it_shares(machine: Machine, tmp_path: Path, shelf: Shelf) -> None:
@@ -128,12 +127,12 @@ def test_what_is_new_to_a_program_another_one_may_have(machine: Machine, tmp_pat
     other.build({**both, "b": LARGE})
     other.actions.close()
     third = Machine(tmp_path / "three", shelf)
-    before = len(shelf.asked("fetch"))
+    before = len(shelf.asked("read"))
     # It imports now what the other one did before.
     assert third.build({**both, "b": LARGE, "new": LARGE[1:]}) == [True, True, True, False]
     # Its own list, that of indexes, that of all, and one pack; of what is in none nobody is asked.
-    assert len([each for each in shelf.asked("fetch")[before:] if each[1] == "output"]) == 1
-    assert len({each[2] for each in shelf.asked("fetch")[before:] if each[1] == "action"}) == 3
+    assert len([each for each in shelf.asked("read")[before:] if each[1] == "output"]) == 1
+    assert len({each[2] for each in shelf.asked("read")[before:] if each[1] == "action"}) == 3
     third.actions.close()
 
 
@@ -148,14 +147,14 @@ def test_what_the_last_build_asked_for_comes_before_it_is_asked_for(machine: Mac
     machine.build(CONTENTS)
     machine.actions.close()
     other = Machine(tmp_path / "two", shelf)
-    before = len(shelf.asked("fetch"))
+    before = len(shelf.asked("read"))
     serving = other.begin()
     deadline = time.monotonic() + 20
     while not all(serving.folder.has(id_of(name)) for name in CONTENTS) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert all(serving.folder.has(id_of(name)) for name in CONTENTS)
     # Small outputs come with the list: one request for that, one for the large one; and one for a list of indexes.
-    assert len(shelf.asked("fetch")) - before == 3
+    assert len(shelf.asked("read")) - before == 3
     other.actions.close()
 
 
@@ -171,18 +170,18 @@ def test_what_older_builds_asked_for_comes_when_go_asks_and_together(machine: Ma
     with GoCommand(serving.environment["GOCACHEPROG"]) as go:
         assert not any(go.ask("get", id_of(name)).get("Miss") for name in CONTENTS)
         assert not any(serving.folder.has(id_of(name)) for name in older)
-        before = len(shelf.asked("fetch"))
+        before = len(shelf.asked("read"))
         assert not any(go.ask("get", id_of(name)).get("Miss") for name in older)
         go.ask("close")
     # They lie in one pack, which comes once.
-    assert len(shelf.asked("fetch")) - before == 1
+    assert len(shelf.asked("read")) - before == 1
     other.actions.close()
 
 
 def test_a_warm_machine_is_not_served(machine: Machine, shelf: Shelf) -> None:
     machine.build(CONTENTS)
     machine.actions.close()
-    again = CompileActions(shelf, machine.memo, machine.cache, machine.events.append)
+    again = CompileActions(shelf, machine.memo, machine.events.append)
     before = len(shelf.requests)
     assert again.begin(machine.cache, machine.goroot, machine.kind, {"app": "inputs"}) is None
     edited = again.begin(machine.cache, machine.goroot, machine.kind, {"app": "edited"})
@@ -191,7 +190,7 @@ def test_a_warm_machine_is_not_served(machine: Machine, shelf: Shelf) -> None:
     entry = Folder(machine.cache).entry(id_of("b"))
     assert entry is not None
     Path(Folder(machine.cache).output(entry) or "").unlink()
-    once_more = CompileActions(shelf, machine.memo, machine.cache, machine.events.append)
+    once_more = CompileActions(shelf, machine.memo, machine.events.append)
     assert once_more.begin(machine.cache, machine.goroot, machine.kind, {"app": "inputs"}) is not None
     once_more.close()
     assert len(shelf.requests) > before
@@ -248,16 +247,16 @@ def test_what_only_this_machine_can_use_is_not_asked_for(machine: Machine, tmp_p
     machine.build({"index here": b"go index v", **CONTENTS})
     machine.actions.close()
     other = Machine(tmp_path / "two", shelf)
-    before = len(shelf.asked("fetch"))
+    before = len(shelf.asked("read"))
     serving = other.begin()
     with GoCommand(serving.environment["GOCACHEPROG"]) as go:
         assert go.ask("get", id_of("index there"))["Miss"]
         assert not go.ask("get", id_of("b")).get("Miss")
         # Two lists and a pack; from here on it may be what another program is made of: that list is asked for once.
-        assert len(shelf.asked("fetch")) - before == 3
+        assert len(shelf.asked("read")) - before == 3
         assert go.ask("get", id_of("new"))["Miss"]
         assert go.ask("get", id_of("newer"))["Miss"]
-        assert len(shelf.asked("fetch")) - before == 4
+        assert len(shelf.asked("read")) - before == 4
     other.actions.close()
 
 
@@ -278,10 +277,10 @@ def test_indexes_of_one_toolchain_travel(machine: Machine, tmp_path: Path, shelf
     counts = other.actions.close()
     assert (counts.brought, counts.sent) == (2, len(CONTENTS))
     elsewhere = Machine(tmp_path / "elsewhere" / "three", shelf)
-    before = len(shelf.asked("fetch"))
+    before = len(shelf.asked("read"))
     assert elsewhere.build({**CONTENTS, **indexes}) == [True] * 4 + [False] * 2
     # One pack: that of the program. What lists tell of indexes is another toolchain's.
-    assert len([each for each in shelf.asked("fetch")[before:] if each[1] == "output"]) == 1
+    assert len([each for each in shelf.asked("read")[before:] if each[1] == "output"]) == 1
     assert not elsewhere.actions.close().sent
 
 
@@ -316,7 +315,7 @@ def test_a_toolchain_that_was_installed_anew_has_other_indexes(machine: Machine,
     # It has files of other times, so go asks by other ids: that list would be fetched for nothing.
     other = Machine(tmp_path / "three", shelf)
     assert other.build({"index anew": _index(machine, "fmt")}) == [False]
-    assert not [each for each in shelf.asked("fetch") if each[1] == "output"][1:]
+    assert not [each for each in shelf.asked("read") if each[1] == "output"][1:]
     other.actions.close()
 
 
@@ -330,7 +329,7 @@ def test_what_no_list_tells_of_waits_for_nobody(machine: Machine, tmp_path: Path
     with GoCommand(other.begin().environment["GOCACHEPROG"]) as go:
         go.send(b"".join(request(number, "get", id_of(name)) for number, name in enumerate(many, 1)))
         deadline = time.monotonic() + 20
-        while shelf.asked("fetch")[-1][1] != "output" and time.monotonic() < deadline:
+        while shelf.asked("read")[-1][1] != "output" and time.monotonic() < deadline:
             time.sleep(0.01)
         go.send(request(_WAITING + 1, "get", id_of("index")))
         assert go.answer() == {"ID": _WAITING + 1, "Miss": True}
@@ -376,7 +375,7 @@ def test_what_a_slow_level_lacks_is_not_waited_for_again_and_again(tmp_path: Pat
     machine = Machine(tmp_path / "one", shelf, linger=0.0)
     machine.build({f"action {n}": SMALL for n in range(200)})
     # The list of the program, that of all of its kind, and that of indexes.
-    assert len(shelf.asked("fetch")) <= 3
+    assert len(shelf.asked("read")) <= 3
     machine.actions.close(abandon=True)
 
 

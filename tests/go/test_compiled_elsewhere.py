@@ -76,7 +76,6 @@ class Machine:
             actions = CompileActions(
                 ShelvedLevel("shared", FolderShelf(self.shared, shared=True)),
                 records,
-                self.root / "scratch",
                 self.events.append,
             )
         (outcome,) = Compiler(self.host, actions).run([step(number)], {})

@@ -46,7 +46,7 @@ class Place:
 
     def chain(self) -> Chain:
         level = ShelvedLevel("team", FolderShelf(self.root / "level"))
-        return Chain([Member(level)], warn=print, scratch=self.root / "scratch")
+        return Chain([Member(level)], warn=print)
 
 
 def _named(file: Path) -> None:
@@ -118,7 +118,7 @@ def test_what_programs_are_made_of_is_brought_alone(place: Place) -> None:
     modules.setup_for(host, chain, {own})
     assert chain.tallies()["team"].hits == 3
     assert run_go(host, "build", "-o", str(host.root / "shop"), ".").code == 0
-    empty = Chain([], warn=print, scratch=place.root / "scratch")
+    empty = Chain([], warn=print)
     other = place.host("three")
     (other.root / "go.sum").write_text(sums)
     place.patch.setenv("GOPROXY", place.proxy.as_uri())

@@ -58,12 +58,12 @@ def test_who_may_only_read_reads_and_is_told_once(
 ) -> None:
     ShelvedLevel("team", shelf).store("result", "ab12", source)
     said: list[str] = []
-    levels = Chain([Member(ShelvedLevel("team", reading))], warn=said.append, scratch=tmp_path / "scratch")
+    levels = Chain([Member(ShelvedLevel("team", reading))], warn=said.append)
     for key in ("cd34", "ef56"):
         levels.store("result", key, source)
     assert levels.close()
-    assert levels.fetch_bytes("result", "ab12") == (b"content", "team")
-    assert levels.fetch_bytes("result", "none") is None
+    assert levels.read("result", "ab12") == (b"content", "team")
+    assert levels.read("result", "none") is None
     assert len(said) == 1
     assert "team is left alone: cannot write at s3://builds/shop" in said[0]
     assert "word" not in said[0]

@@ -6,15 +6,13 @@ A level that fails is left alone for the rest of the run, after one warning. Not
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from goctl.cache.envelope import Header
 from goctl.cache.shelved import TOMB
@@ -22,6 +20,12 @@ from goctl.cache.tally import Tally
 from goctl.contracts import CacheLevel
 from goctl.errors import LevelError
 
+T = TypeVar("T")
+#: Content: the file that it is in, or itself.
+C = TypeVar("C", Path, bytes)
+
+#: The most bytes of an entry that is read into memory where nobody says otherwise.
+_SMALL: Final = 16 << 20
 #: Requests to levels under way at once, for reading and for writing.
 READERS: Final = 16
 _WRITERS: Final = 4
@@ -52,13 +56,12 @@ class Member:
 class Chain:
     """The levels of a run. Safe to use from several threads.
 
-    `warn` is told, once for each level, what is wrong with it; `scratch` is a folder for unfinished work.
+    `warn` is told, once for each level, what is wrong with it.
     """
 
-    def __init__(self, members: Sequence[Member], *, warn: Callable[[str], None], scratch: Path) -> None:
+    def __init__(self, members: Sequence[Member], *, warn: Callable[[str], None]) -> None:
         self.members = tuple(members)
         self._warn = warn
-        self._scratch = scratch
         self._guard = threading.Lock()
         self._flying: dict[tuple[str, str], threading.Lock] = {}
         self._pending: set[Future[None]] = set()
@@ -76,48 +79,31 @@ class Chain:
 
     def afar(self) -> Chain:
         """The levels that are not near, as a chain of their own: for what this machine keeps by other means."""
-        return Chain([member for member in self.members if not member.near], warn=self._warn, scratch=self._scratch)
+        return Chain([member for member in self.members if not member.near], warn=self._warn)
 
     def fetch(self, space: str, key: str, into: Path) -> str:
         """Brings an entry from the nearest level that has it, verified, and fills those that are nearer; its name, or none.
 
         Threads that want the same entry wait for the first of them.
         """
-        with self._turn(space, key):
-            started = time.time()
-            for number, member in enumerate(self.members):
-                nearer = self.members[:number]
-                if member.reads and self._try(member, partial(self._ask, member, nearer, space, key, into)):
-                    self._fill(nearer, started, space, key, into)
-                    return member.level.name
-        return ""
+        found = self._find(space, key, lambda level, after: into if level.fetch(space, key, into, after=after) else None)
+        return found[1] if found is not None else ""
 
-    def fetch_bytes(self, space: str, key: str) -> tuple[bytes, str] | None:
-        """A small entry, and the level that had it."""
-        try:
-            with self._temporary() as path:
-                name = self.fetch(space, key, path)
-                return (path.read_bytes(), name) if name else None
-        except OSError:
-            return None  # a disk that is full, or gone: whoever makes the thing anew will say so
+    def read(self, space: str, key: str, most: int = _SMALL) -> tuple[bytes, str] | None:
+        """As fetch, into memory: an entry of at most so many bytes, and the level that had it."""
+        return self._find(space, key, lambda level, after: level.read(space, key, most, after=after))
 
-    def store(self, space: str, key: str, source: Path) -> None:
-        """Keeps a file in all levels that accept it, in the background. It has to stay where it is until close()."""
+    def store(self, space: str, key: str, source: Path | bytes) -> None:
+        """Keeps content in all levels that accept it, in the background. A file has to stay where it is until close()."""
         for member in self.members:
             if member.writes:
                 self._later(member, partial(self._put, member, space, key, source))
 
-    def store_now(self, space: str, key: str, source: Path) -> None:
-        """Keeps a file in all levels that accept it, before it returns."""
+    def store_now(self, space: str, key: str, source: Path | bytes) -> None:
+        """Keeps content in all levels that accept it, before it returns."""
         for member in self.members:
             if member.writes:
                 self._try(member, partial(self._put, member, space, key, source))
-
-    def store_bytes(self, space: str, key: str, content: bytes) -> None:
-        """Keeps a small entry, in the background."""
-        for member in self.members:
-            if member.writes:
-                self._later(member, partial(self._put_bytes, member, space, key, content))
 
     def forget(self, space: str, key: str) -> list[str]:
         """Removes an entry from all levels that may be written, and leaves a tombstone: what was stored before now is a miss
@@ -126,17 +112,11 @@ class Chain:
         writable = [member for member in self.members if member.writes]
         return [one.level.name for one in writable if self._try(one, partial(self._bury, one, space, key, now))]
 
-    def offer(self, space: str, key: str, source: Path) -> None:
+    def offer(self, space: str, key: str, source: Path | bytes) -> None:
         """As store, but only to levels that have no such entry."""
         for member in self.members:
             if member.writes:
                 self._later(member, partial(self._put_lacking, member, space, key, source))
-
-    def offer_bytes(self, space: str, key: str, content: bytes) -> None:
-        """As store_bytes, but only to levels that have no such entry."""
-        for member in self.members:
-            if member.writes:
-                self._later(member, partial(self._put_lacking, member, space, key, content))
 
     def saved(self, name: str, seconds: float, target: str = "") -> None:
         """Notes that a level spared the run this much work, for this target."""
@@ -172,18 +152,33 @@ class Chain:
         """What each level that was used did in this run."""
         return {member.level.name: member.tally for member in self.members if member.tally}
 
-    def _ask(self, member: Member, nearer: Sequence[Member], space: str, key: str, into: Path) -> bool:
+    def _find(self, space: str, key: str, ask: Callable[[CacheLevel, float], C | None]) -> tuple[C, str] | None:
+        """Content from the nearest level that has it, and that level's name. `ask` is handed a level, and the time after
+        which an entry must have been stored."""
+        with self._turn(space, key):
+            started = time.time()
+            for number, member in enumerate(self.members):
+                nearer = self.members[:number]
+                found = self._try(member, partial(self._ask, member, nearer, space, key, ask)) if member.reads else None
+                if found is not None:
+                    self._fill(nearer, started, space, key, found)
+                    return found, member.level.name
+        return None
+
+    def _ask(
+        self, member: Member, nearer: Sequence[Member], space: str, key: str, ask: Callable[[CacheLevel, float], C | None]
+    ) -> C | None:
         started = time.perf_counter()
         try:
-            found = member.level.fetch(space, key, into, after=self._buried(nearer, space, key))
+            found = ask(member.level, self._buried(nearer, space, key))
         finally:
             spent = time.perf_counter() - started
             with self._guard:
                 member.tally.reading += spent
         with self._guard:
-            member.tally.hits += found
-            member.tally.misses += not found
-            member.tally.read += into.stat().st_size if found else 0
+            member.tally.hits += found is not None
+            member.tally.misses += found is None
+            member.tally.read += _size(found) if found is not None else 0
         return found
 
     def _buried(self, nearer: Sequence[Member], space: str, key: str) -> float:
@@ -191,24 +186,24 @@ class Chain:
         latest = 0.0
         for member in nearer:
             if member.near and member.reads:
-                with self._temporary() as path, contextlib.suppress(LevelError, ValueError, OSError):
-                    if member.level.fetch(TOMB, f"{space}-{key}", path):
-                        latest = max(latest, float(path.read_bytes()))
+                with contextlib.suppress(LevelError, ValueError):
+                    told = member.level.read(TOMB, f"{space}-{key}", _SMALL)
+                    latest = max(latest, float(told) if told is not None else 0.0)
         return latest
 
-    def _fill(self, nearer: Sequence[Member], started: float, space: str, key: str, source: Path) -> None:
+    def _fill(self, nearer: Sequence[Member], started: float, space: str, key: str, source: Path | bytes) -> None:
         # What was invalidated while it was on its way is old.
         if self._buried(nearer, space, key) >= started:
             return
         for member in nearer:
             if member.writes:
-                # At once, for the file is the caller's from now on.
+                # At once, for a file is the caller's from now on.
                 self._try(member, partial(self._put, member, space, key, source), writing=True)
 
-    def _put(self, member: Member, space: str, key: str, source: Path) -> bool:
+    def _put(self, member: Member, space: str, key: str, source: Path | bytes) -> bool:
         started = time.perf_counter()
         try:
-            size = source.stat().st_size
+            size = _size(source)
             member.level.store(space, key, source)
         except FileNotFoundError:
             return False
@@ -224,24 +219,14 @@ class Chain:
     def _put_lacking(self, member: Member, space: str, key: str, source: Path | bytes) -> bool:
         if isinstance(member.level, Telling) and member.level.header(space, key) is not None:
             return True
-        if isinstance(source, bytes):
-            return self._put_bytes(member, space, key, source)
         return self._put(member, space, key, source)
 
-    def _put_bytes(self, member: Member, space: str, key: str, content: bytes) -> bool:
-        try:
-            with self._temporary() as path:
-                path.write_bytes(content)
-                return self._put(member, space, key, path)
-        except OSError as error:
-            raise LevelError(f"cannot write {self._scratch}: {error.strerror or error}") from error
-
     def _bury(self, member: Member, space: str, key: str, now: bytes) -> bool:
-        self._put_bytes(member, TOMB, f"{space}-{key}", now)
+        self._put(member, TOMB, f"{space}-{key}", now)
         member.level.forget(space, key)
         return True
 
-    def _try(self, member: Member, work: Callable[[], bool], *, writing: bool = False) -> bool:
+    def _try(self, member: Member, work: Callable[[], T], *, writing: bool = False) -> T | None:
         """Does something with a level; where it fails, the level is left alone. One that is full can still be read."""
         try:
             return work()
@@ -252,7 +237,7 @@ class Chain:
                 member.writes = False
             if not told and not self.ended.is_set():
                 self._warn(f"the cache level {member.level.name} is left alone: {error.message}")
-            return False
+            return None
 
     def _later(self, member: Member, work: Callable[[], bool]) -> None:
         def one() -> None:
@@ -271,13 +256,6 @@ class Chain:
         with turn:
             yield
 
-    @contextlib.contextmanager
-    def _temporary(self) -> Iterator[Path]:
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix="level.", dir=self._scratch)
-        os.close(handle)
-        try:
-            yield Path(name)
-        finally:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
+
+def _size(content: Path | bytes) -> int:
+    return len(content) if isinstance(content, bytes) else content.stat().st_size

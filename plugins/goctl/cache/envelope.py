@@ -46,9 +46,9 @@ class Header(msgspec.Struct, frozen=True):
 
 
 class Envelope:
-    """Content that is sealed for a level, read from a file (contracts.Sealed)."""
+    """Content that is sealed for a level, of a file or in memory (contracts.Sealed)."""
 
-    def __init__(self, header: Header, source: Path, check: Callable[[], None]) -> None:
+    def __init__(self, header: Header, source: Path | bytes, check: Callable[[], None]) -> None:
         self.header = header
         self._head = MAGIC + msgspec.json.encode(header) + b"\n"
         self._source = source
@@ -62,17 +62,21 @@ class Envelope:
         return io.BufferedReader(_Joined(self._head, self._source, self._check), PIECE)
 
 
-def seal(space: str, key: str, source: Path, secret: bytes = b"", check: Callable[[], None] = lambda: None) -> Envelope:
-    """The envelope of a file's content; `check` is called while it is read, and may raise.
+def seal(
+    space: str, key: str, source: Path | bytes, secret: bytes = b"", check: Callable[[], None] = lambda: None
+) -> Envelope:
+    """The envelope of some content; `check` is called while it is read, and may raise.
 
     Raises Foreign for a blob that is not what its key says: somebody edited the file. LevelError where it cannot be read.
     """
     try:
-        size = source.stat().st_size
-        with open(source, "rb") as file:
+        with _opened(source) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise LevelError(f"{source} cannot be read: {error.strerror or error}") from error
+        what = source if isinstance(source, Path) else "what is in memory"
+        raise LevelError(f"{what} cannot be read: {error.strerror or error}") from error
     if space == "blob" and digest != key:
         raise Foreign
     header = Header(space, key, size, digest, time.time())
@@ -123,14 +127,18 @@ def _mac(header: Header, secret: bytes) -> str:
     return hmac.new(secret, MAGIC + plain, hashlib.sha256).hexdigest()
 
 
-class _Joined(io.RawIOBase):
-    """A header and a file, one after the other. Clients of object stores go to the end and back, to learn the size."""
+def _opened(source: Path | bytes) -> io.BytesIO | io.FileIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else io.FileIO(source)
 
-    def __init__(self, head: bytes, source: Path, check: Callable[[], None]) -> None:
+
+class _Joined(io.RawIOBase):
+    """A header and content, one after the other. Clients of object stores go to the end and back, to learn the size."""
+
+    def __init__(self, head: bytes, source: Path | bytes, check: Callable[[], None]) -> None:
         self._head = memoryview(head)
         self._check = check
         self._at = 0
-        self._file = open(source, "rb", buffering=0)  # noqa: SIM115 - closed with this
+        self._file = _opened(source)
 
     def readable(self) -> bool:
         return True
@@ -139,7 +147,7 @@ class _Joined(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._head) + os.fstat(self._file.fileno()).st_size}
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._head) + self._file.seek(0, os.SEEK_END)}
         self._at = max(0, start[whence] + offset)
         self._file.seek(max(0, self._at - len(self._head)))
         return self._at

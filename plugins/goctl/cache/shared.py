@@ -93,7 +93,7 @@ class SharedRecords:
         if kind in SHARED:
             with self._guard:
                 self._absent.discard((kind, key))
-            self._chain.store_bytes("result", result_key(kind, key), msgspec.json.encode(Result(kind, value, labels)))
+            self._chain.store("result", result_key(kind, key), msgspec.json.encode(Result(kind, value, labels)))
 
     def look_again(self, kind: str, key: str) -> bytes | None:
         """As get, although it was not there a moment ago."""
@@ -114,7 +114,7 @@ class SharedRecords:
         self._chain.forget("result", result_key(kind, key))
 
     def _look(self, kind: str, key: str) -> Result | None:
-        answer = self._chain.fetch_bytes("result", result_key(kind, key))
+        answer = self._chain.read("result", result_key(kind, key))
         if answer is None:
             return None
         try:

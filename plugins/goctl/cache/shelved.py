@@ -6,16 +6,20 @@ import contextlib
 import os
 import random
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from goctl.cache.envelope import Foreign, Header, seal, unseal
 from goctl.cache.policy import is_due
 from goctl.contracts import Roomy, Shelf
 from goctl.errors import LevelError
+
+T = TypeVar("T")
 
 SPACES: Final = ("result", "blob", "action", "output", "module", "base")
 #: Where leases and tombstones lie, which are no entries.
@@ -60,25 +64,43 @@ class ShelvedLevel:
 
     def fetch(self, space: str, key: str, into: Path, *, after: float = 0.0) -> bool:
         """contracts.CacheLevel.fetch. What is damaged, foreign or too old is removed."""
+        found = self._taken(space, key, after, partial(_write, into))
+        if found is not None:
+            self._refresh(found[0], into)
+        return found is not None
+
+    def read(self, space: str, key: str, most: int, *, after: float = 0.0) -> bytes | None:
+        """contracts.CacheLevel.read, as fetch."""
+        found = self._taken(space, key, after, b"".join, most)
+        if found is None:
+            return None
+        self._refresh(*found)
+        return found[1]
+
+    def _taken(
+        self, space: str, key: str, after: float, take: Callable[[Iterator[bytes]], T], most: int = sys.maxsize
+    ) -> tuple[Header, T] | None:
+        """The header of an entry, and what became of its content; None where there is none that is any good."""
         name = place(space, key)
         pieces = self.shelf.read(name)
         if pieces is None:
-            return False
+            return None
         try:
             header, content = unseal(pieces, space, key, self._secret)
             if header.created < after or self._is_stale(header):
                 raise Foreign
-            _write(self._brisk(content), into)
+            return (header, take(self._brisk(content))) if header.size <= most else None
         except Foreign:
             self._drop(name)
-            return False
+            return None
         finally:
             _close(pieces)
-        if self.writes and is_due(header.created, self._now(), self._max_age, random.random()):
-            self.store(space, key, into)
-        return True
 
-    def store(self, space: str, key: str, source: Path) -> None:
+    def _refresh(self, header: Header, source: Path | bytes) -> None:
+        if self.writes and is_due(header.created, self._now(), self._max_age, random.random()):
+            self.store(header.space, header.key, source)
+
+    def store(self, space: str, key: str, source: Path | bytes) -> None:
         name = place(space, key)
         try:
             content = seal(space, key, source, self._secret, self._check)
@@ -136,7 +158,7 @@ def _close(pieces: Iterator[bytes]) -> None:
         close()
 
 
-def _write(content: Iterator[bytes], into: Path) -> None:
+def _write(into: Path, content: Iterator[bytes]) -> None:
     """Writes a new file: whole and right, or not at all."""
     try:
         into.parent.mkdir(parents=True, exist_ok=True)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +26,6 @@ from goctl.cacheprog.server import Server
 from goctl.cacheprog.serving import Parcel, Place, Serving
 from goctl.contracts import ActionLevel, Memo
 from goctl.events import Emit, Notice
-from goctl.system.files import storage_errors
 from goctl.values import name_of
 
 #: Threads that fetch, which unpack most of the time: more than cores only get into the compiler's way; and that send.
@@ -58,7 +55,6 @@ class CompileActions:
         self,
         level: ActionLevel,
         memo: Memo,
-        scratch: Path,
         emit: Emit,
         *,
         patience: float = PATIENCE,
@@ -67,7 +63,6 @@ class CompileActions:
     ) -> None:
         self.level = level
         self._memo = memo
-        self._scratch_parent = scratch
         self._emit = emit
         self._patience = patience
         self._linger = linger
@@ -76,7 +71,6 @@ class CompileActions:
         self._server: Server | None = None
         self._fetching = Errands(_FETCHERS, "go-cache-fetch")
         self._sending = Errands(_SENDERS, "go-cache-send")
-        self._scratch: Path | None = None
         self._places: dict[Path, Place] = {}
         self._builds: list[Serving] = []
         #: Of builds that ended well, those whose lists are still to be written.
@@ -114,11 +108,7 @@ class CompileActions:
         return self._server
 
     def _place(self, folder: Folder) -> Place:
-        if self._scratch is None:
-            with storage_errors(str(self._scratch_parent)):
-                self._scratch_parent.mkdir(parents=True, exist_ok=True)
-                self._scratch = Path(tempfile.mkdtemp(prefix="go-actions.", dir=self._scratch_parent))
-        remote = Remote(self.level, folder, self._scratch)
+        remote = Remote(self.level, folder)
         made = Place(folder, remote, Fetcher(remote, folder, self._fetching, self._warn, self._patience))
         self._places[folder.path] = made
         return made
@@ -221,7 +211,6 @@ class CompileActions:
         """Ends the server, and waits for what is being sent as long as `linger` allows; not at all with `abandon`."""
         with self._lock:
             server, self._server = self._server, None
-            scratch, self._scratch = self._scratch, None
         if server is not None:
             server.close()
         self._fetching.drain(0)
@@ -234,10 +223,8 @@ class CompileActions:
             lost = self._unsent + (self._sent if self._unlisted else 0)
             if lost and not self._failure:
                 self._emit(Notice(f"{lost} of go's actions did not reach the cache level {self.level.name} in time"))
-        # Whoever is still at it works where soon nothing is; nobody wants to hear of that.
+        # Whoever is still at it is given up; nobody wants to hear of that.
         self._failure = self._failure or "the run has ended"
-        if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
         brought = sum(place.fetcher.brought for place in self._places.values())
         return Counts(brought, self._sent, self._bytes)
 

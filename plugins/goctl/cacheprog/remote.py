@@ -12,13 +12,9 @@ all the time that fetching takes, and what is behind it cannot have become anoth
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from goctl.cacheprog import records
@@ -29,38 +25,35 @@ from goctl.contracts import ActionLevel
 
 #: How hard outputs are compressed, which is done once: what is packed so is unpacked in three quarters of level 1's time.
 _LEVEL: Final = 3
+#: The most bytes of a pack: a few outputs, or one that is large by itself.
+_LARGEST: Final = 1 << 30
 
 
 class Remote:
-    """One level for one GOCACHE. `scratch` is a folder for what is under way."""
+    """One level for one GOCACHE."""
 
-    def __init__(self, level: ActionLevel, folder: Folder, scratch: Path) -> None:
+    def __init__(self, level: ActionLevel, folder: Folder) -> None:
         self._level = level
         self._folder = folder
-        self._scratch = scratch
 
     def known(self, name: str) -> Known:
         """The list of that name: what the last builds asked for, on any machine."""
-        with self._temporary() as path:
-            if not self._level.fetch("action", _list_key(name), path) or path.stat().st_size > records.LARGEST:
-                return Known()
-            return records.known(_decompressed(path.read_bytes(), records.LARGEST))
+        content = self._level.read("action", _list_key(name), records.LARGEST)
+        return records.known(_decompressed(content, records.LARGEST)) if content is not None else Known()
 
     def keep(self, name: str, known: Known) -> None:
-        with self._temporary() as path:
-            path.write_bytes(_compressed(known.encoded()))
-            self._level.store("action", _list_key(name), path)
+        self._level.store("action", _list_key(name), _compressed(known.encoded()))
 
     def bring(self, pack: str, wanted: Iterable[tuple[bytes, Record]]) -> int:
         """Brings actions into the folder whose outputs lie in that pack, or in their records where it has no name; how many
         are there now."""
         if not pack:
             return sum(self._take(action, record.entry, partial(_enclosed, record)) for action, record in wanted)
-        with self._temporary() as path:
-            if not self._level.fetch("output", pack, path):
-                return 0
-            content = memoryview(path.read_bytes())
-        done = [self._take(action, record.entry, partial(_unpacked, content, record)) for action, record in wanted]
+        content = self._level.read("output", pack, _LARGEST)
+        if content is None:
+            return 0
+        view = memoryview(content)
+        done = [self._take(action, record.entry, partial(_unpacked, view, record)) for action, record in wanted]
         if not all(done):
             # Damaged, or somebody else's. What is named by its content has another name then.
             self._level.forget("output", pack)
@@ -80,46 +73,30 @@ class Remote:
         """Stores the larger outputs of actions of the folder, as one pack: the records, for a list, of those that are still
         there, and the bytes that went to the level."""
         made: dict[bytes, Record] = {}
-        size = 0
-        with self._temporary() as path:
-            with open(path, "wb") as pack:
-                hasher = hashlib.sha256()
-                places: dict[bytes, tuple[int, int]] = {}
-                for action, entry in entries:
-                    content = self._content(entry)
-                    if content is None:
-                        continue
-                    if entry.size > INLINE and entry.output not in places:
-                        packed = entry.output + _compressed(content)
-                        pack.write(packed)
-                        hasher.update(packed)
-                        places[entry.output] = (size, len(packed))
-                        size += len(packed)
-                    made[action] = Record(entry, content if entry.size <= INLINE else None)
-            if size:
-                self._level.store("output", hasher.hexdigest(), path)
+        pack = bytearray()
+        places: dict[bytes, tuple[int, int]] = {}
+        for action, entry in entries:
+            content = self._content(entry)
+            if content is None:
+                continue
+            if entry.size > INLINE and entry.output not in places:
+                packed = entry.output + _compressed(content)
+                places[entry.output] = (len(pack), len(packed))
+                pack += packed
+            made[action] = Record(entry, content if entry.size <= INLINE else None)
+        name = hashlib.sha256(pack).hexdigest()
+        if pack:
+            self._level.store("output", name, bytes(pack))
         for action, record in made.items():
             if record.content is None:
                 start, length = places[record.entry.output]
-                made[action] = record._replace(packed=Packed(hasher.hexdigest(), start, length))
-        return made, size
+                made[action] = record._replace(packed=Packed(name, start, length))
+        return made, len(pack)
 
     def _content(self, entry: Entry) -> bytes | None:
         """The output of an entry of the folder; None where it has gone, or is damaged."""
         content = self._folder.beginning(entry, entry.size)
         return content if hashlib.sha256(content).digest() == entry.output else None
-
-    @contextlib.contextmanager
-    def _temporary(self) -> Iterator[Path]:
-        """The path of a file that is not there yet, and will not be any more."""
-        folder = tempfile.mkdtemp(dir=self._scratch)
-        path = Path(folder, "x")
-        try:
-            yield path
-        finally:
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
-                os.rmdir(folder)
 
 
 def _enclosed(record: Record) -> bytes | None:

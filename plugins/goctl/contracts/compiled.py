@@ -24,12 +24,12 @@ class ActionLevel(Protocol):
         """Whether anything that is stored is kept."""
         ...
 
-    def fetch(self, space: str, key: str, into: Path) -> bool:
-        """Writes the entry's content to a new file; False where there is none."""
+    def read(self, space: str, key: str, most: int) -> bytes | None:
+        """The entry's content; None where there is none, or where it has more than `most` bytes."""
         ...
 
-    def store(self, space: str, key: str, source: Path) -> None:
-        """Keeps a file's content, whole or not at all. A GoctlError says why it could not."""
+    def store(self, space: str, key: str, content: bytes) -> None:
+        """Keeps an entry, whole or not at all. A GoctlError says why it could not."""
         ...
 
     def forget(self, space: str, key: str) -> object: ...

@@ -82,8 +82,12 @@ class CacheLevel(Protocol):
         epoch) is one."""
         ...
 
-    def store(self, space: str, key: str, source: Path) -> None:
-        """Keeps a file's content: whole, or not at all."""
+    def read(self, space: str, key: str, most: int, *, after: float = 0.0) -> bytes | None:
+        """As fetch, into memory: the verified content, of at most so many bytes; None for a miss."""
+        ...
+
+    def store(self, space: str, key: str, source: Path | bytes) -> None:
+        """Keeps content, of a file or in memory: whole, or not at all."""
         ...
 
     def forget(self, space: str, key: str) -> None: ...

@@ -78,7 +78,7 @@ def why(crew: Crew, *, select: tuple[str, ...], dry: bool) -> None:
         if not isinstance(step, CompileStep | ImageStep | ArchiveStep):
             continue
         key = step.key(digests)
-        answer = chain.fetch_bytes("result", result_key(KINDS[step.stage], key)) if key is not None else None
+        answer = chain.read("result", result_key(KINDS[step.stage], key)) if key is not None else None
         if answer is not None:
             rows.append((step.title, "known", answer[1]))
             if isinstance(step, CompileStep):
@@ -99,7 +99,7 @@ def _program(step: CompileStep, content: bytes) -> dict[str, Digest]:
 
 def _differing(chain: Chain, known: Known, step: CompileStep | ImageStep | ArchiveStep) -> list[str]:
     """In what a step differs from what was last known of it."""
-    answer = chain.fetch_bytes("result", result_key("fields", known.slot(step)))
+    answer = chain.read("result", result_key("fields", known.slot(step)))
     before = _fields(answer[0]) if answer is not None else known.last_fields(step.id)
     if before is None:
         return ["no level has ever known it"]
@@ -251,7 +251,7 @@ def _matching(
 
 
 def _result(chain: Chain, name: str) -> Result | None:
-    answer = chain.fetch_bytes("result", name)
+    answer = chain.read("result", name)
     try:
         return from_json(answer[0], Result) if answer is not None else None
     except ValueError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from goctl.errors import ConfigError, StorageError
@@ -28,7 +27,7 @@ def compile_actions(session: Session) -> CompileActions | None:
 
     # What this machine knows of actions is its own: levels have lists of theirs.
     records = session.stores.records
-    return CompileActions(_Levels(afar), records, session.scratch, session.emit, ended=children.ended.is_set)
+    return CompileActions(_Levels(afar), records, session.emit, ended=children.ended.is_set)
 
 
 class _Levels:
@@ -39,11 +38,12 @@ class _Levels:
         self.name = ", ".join(member.level.name for member in chain.members)
         self.writes = chain.writes
 
-    def fetch(self, space: str, key: str, into: Path) -> bool:
-        return bool(self._chain.fetch(space, key, into))
+    def read(self, space: str, key: str, most: int) -> bytes | None:
+        found = self._chain.read(space, key, most)
+        return found[0] if found is not None else None
 
-    def store(self, space: str, key: str, source: Path) -> None:
-        self._chain.store_now(space, key, source)
+    def store(self, space: str, key: str, content: bytes) -> None:
+        self._chain.store_now(space, key, content)
 
     def forget(self, space: str, key: str) -> object:
         return self._chain.forget(space, key)

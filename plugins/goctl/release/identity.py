@@ -40,7 +40,7 @@ def publish(session: Session) -> None:
 
 def team(session: Session, chain: Chain) -> dict[str, str] | None:
     """The identity that the levels were told last; None where they know none."""
-    answer = chain.fetch_bytes("result", result_key("identity", session.config.project.name))
+    answer = chain.read("result", result_key("identity", session.config.project.name))
     if answer is None:
         return None
     try:

@@ -112,7 +112,7 @@ class Known:
         if levels is None or value is None or not self.is_here(step, key):
             return value is not None
         content = msgspec.json.encode(Result(kind, value, self._labels(step, 0.0)))
-        levels.offer_bytes("result", result_key(kind, key), content)
+        levels.offer("result", result_key(kind, key), content)
         match step:
             case CompileStep():
                 self._offer(step.outputs[0], self.told(step))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -60,7 +59,7 @@ def chain(session: Session, *, wanted: tuple[str, ...] = ()) -> Chain:
     accounts = tally.read(session.state)
     limit: Mode = cache.pull_request_mode if is_pull_request() else "readwrite"
     members = []
-    made = Chain((), warn=lambda text: session.emit(Notice(text)), scratch=Path(tempfile.gettempdir()))
+    made = Chain((), warn=lambda text: session.emit(Notice(text)))
     taken_in = session.state / IMPORTED
     if taken_in.is_dir() and not wanted:
         # What `cache.import` brought here; nearest of all, and nothing is added to it.

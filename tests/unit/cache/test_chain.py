@@ -33,7 +33,10 @@ class Broken:
         self.asked += 1
         raise LevelError("it is down")
 
-    def store(self, space: str, key: str, source: Path) -> None:
+    def read(self, space: str, key: str, most: int, *, after: float = 0.0) -> bytes | None:
+        return self.fetch(space, key, Path(), after=after) and None
+
+    def store(self, space: str, key: str, source: Path | bytes) -> None:
         self.asked += 1
         raise LevelError("it is down")
 
@@ -54,7 +57,7 @@ class Levels:
 
     def chain(self, *members: Member) -> Chain:
         found = members or (Member(self.near, near=True), Member(self.far))
-        return Chain(found, warn=self.words.append, scratch=self.root / "scratch")
+        return Chain(found, warn=self.words.append)
 
     def holds(self, level: ShelvedLevel) -> bool:
         return level.fetch("blob", KEY, self.root / "looked")

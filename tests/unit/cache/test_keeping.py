@@ -50,7 +50,7 @@ class Place:
     def run(self, *, abandon: bool = False) -> None:
         """A run that wrote one entry, up to its end."""
         levels = chain(self.session)
-        levels.store_bytes("result", hashlib.sha256(os.urandom(8)).hexdigest(), b"{}")
+        levels.store("result", hashlib.sha256(os.urandom(8)).hexdigest(), b"{}")
         if not abandon:
             levels.close()
         accounts.settle(self.session, levels, abandon=abandon)
