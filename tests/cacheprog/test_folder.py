@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,61 @@ def test_a_program_that_go_keeps_in_a_folder_is_found(folder: Folder) -> None:
     # It is put once more: what is there stays.
     assert keep(folder).output == entry.output
     assert (path / "tool").read_bytes() == CONTENT
+
+
+def test_a_verified_output_is_put_where_none_is(folder: Folder) -> None:
+    during: list[str | None] = []
+
+    def verified() -> bytes:
+        during.append(folder.output(ENTRY))
+        return CONTENT
+
+    assert folder.put(ENTRY, verified)
+    assert Path(folder.output(ENTRY) or "").read_bytes() == CONTENT
+    assert folder.put(ENTRY, verified)
+    assert during == [None]  # nobody is told of it before it is whole, and what is there is not made again
+
+
+@pytest.mark.parametrize("content", [None, CONTENT[:-1], CONTENT + b"x", b""])
+def test_an_output_that_is_none_or_of_another_size_is_not_put(folder: Folder, content: bytes | None) -> None:
+    assert not folder.put(ENTRY, lambda: content)
+    assert not any(file.is_file() for file in folder.path.rglob("*"))
+
+
+def test_an_output_that_cannot_be_made_leaves_nothing(folder: Folder) -> None:
+    def verified() -> bytes:
+        raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space"):
+        folder.put(ENTRY, verified)
+    assert not any(file.is_file() for file in folder.path.rglob("*"))
+
+
+@pytest.mark.parametrize("size", [0, 1, len(CONTENT) - 1, len(CONTENT) + 1])
+def test_what_a_killed_process_left_is_replaced(folder: Folder, size: int) -> None:
+    assert folder.put(ENTRY, lambda: CONTENT)
+    path = Path(folder.output(ENTRY) or "")
+    path.write_bytes((CONTENT + b"x")[:size])
+    assert not folder.put(ENTRY, lambda: None)
+    assert folder.put(ENTRY, lambda: CONTENT)
+    assert path.read_bytes() == CONTENT
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_an_empty_output_is_put(folder: Folder) -> None:
+    empty = Entry(hashlib.sha256(b"").digest(), 0, 1)
+    assert folder.put(empty, lambda: b"")
+    assert Path(folder.output(empty) or "").read_bytes() == b""
+
+
+def test_many_may_put_one_output(folder: Folder) -> None:
+    content = random.Random(1).randbytes(1 << 20)
+    entry = Entry(hashlib.sha256(content).digest(), len(content), 1)
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(lambda _: folder.put(entry, lambda: content), range(64)))
+    path = Path(folder.output(entry) or "")
+    assert path.read_bytes() == content
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_use_is_noted_by_the_hour(folder: Folder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import random
 from pathlib import Path
@@ -27,7 +28,7 @@ def sent(tmp_path: Path, remote: Remote) -> dict[bytes, Record]:
     here = Folder(tmp_path / "here")
     entries = [(action, Entry(hashlib.sha256(content).digest(), len(content), 1)) for action, content in CONTENTS.items()]
     for action, entry in entries:
-        here.put(entry, CONTENTS[action])
+        assert here.put(entry, functools.partial(CONTENTS.get, action))
     made, size = Remote(Shelf(tmp_path / "shelf"), here).send(entries)
     (pack,) = (tmp_path / "shelf" / "output").iterdir()
     assert pack.stat().st_size == size

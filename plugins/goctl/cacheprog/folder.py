@@ -3,8 +3,9 @@
     xx/HEX-a    an action: `v1 ACTION OUTPUT SIZE TIME`, numbers in 20 places
     xx/HEX-d    an output, by its sha256; a folder with one file where it is a program that go itself keeps
 
-Because both sides keep the same files, a machine is as warm with the server as without it. Outputs come into being by
-rename, as whole ones; like go itself, nothing is synced to the disk: what a power loss damages has another hash.
+Because both sides keep the same files, a machine is as warm with the server as without it. Outputs come into being with
+their last byte, or by rename where a file of that name is there; like go itself, nothing is synced to the disk: what a power
+loss damages has another hash.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import re
 import secrets
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -120,12 +122,39 @@ class Folder:
             os.close(handle)
         self._noted[action] = entry
 
-    def put(self, entry: Entry, content: bytes) -> None:
-        """Keeps an output that was verified."""
+    def put(self, entry: Entry, verified: Callable[[], bytes | None]) -> bool:
+        """Makes sure that an output is there, of its `verified` content, which is asked for where it is not; False where
+        that is none, or has another size.
+        """
         target = self._name(entry.output, "d")
+        try:
+            # In place, as go does, which saves a rename for each. What has not its size yet is no output.
+            handle = _opened(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        except (FileExistsError, PermissionError):
+            return self.output(entry) is not None or self._put_anew(entry, target, verified())
+        is_whole = False
+        try:
+            content = verified()
+            if content is not None and len(content) == entry.size:
+                # The last byte by itself, in case that a system tells of a size before all that it counts is there.
+                _write(handle, memoryview(content)[:-1])
+                _write(handle, memoryview(content)[-1:])
+                is_whole = True
+        finally:
+            os.close(handle)
+            if not is_whole:
+                with contextlib.suppress(OSError):
+                    os.unlink(target)
+        return is_whole
+
+    def _put_anew(self, entry: Entry, target: str, content: bytes | None) -> bool:
+        """In the place of a file that is not whole: somebody is still at it, or was."""
+        if content is None or len(content) != entry.size:
+            return False
         with _New(target) as new:
             new.write(content)
             self.take(new, target, entry)
+        return True
 
     def take(self, new: _New, target: str, entry: Entry) -> str:
         """Makes a new file an output; its path."""
@@ -170,6 +199,11 @@ def _opened(name: str, flags: int) -> int:
         return os.open(name, flags, 0o666)
 
 
+def _write(handle: int, view: memoryview) -> None:
+    while view:
+        view = view[os.write(handle, view) :]
+
+
 class _New:
     """A file in the making beside the one that it will be. Its name ends as go's own do: go removes what is left of it."""
 
@@ -178,9 +212,7 @@ class _New:
         self._handle = _opened(self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 
     def write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._handle, view) :]
+        _write(self._handle, memoryview(data))
 
     def put(self, name: str) -> None:
         self._close()

@@ -15,13 +15,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from goctl.cacheprog import records
 from goctl.cacheprog.folder import Entry, Folder
 from goctl.cacheprog.protocol import ID_SIZE
 from goctl.cacheprog.records import INLINE, Known, Packed, Record
 from goctl.contracts import ActionLevel
+
+if TYPE_CHECKING:
+    from zstandard import ZstdDecompressor
 
 #: How hard outputs are compressed, which is done once: what is packed so is unpacked in three quarters of level 1's time.
 _LEVEL: Final = 3
@@ -39,7 +42,8 @@ class Remote:
     def known(self, name: str) -> Known:
         """The list of that name: what the last builds asked for, on any machine."""
         content = self._level.read("action", _list_key(name), records.LARGEST)
-        return records.known(_decompressed(content, records.LARGEST)) if content is not None else Known()
+        found = _decompressed(_decompressor(), content, records.LARGEST) if content is not None else None
+        return records.known(found)
 
     def keep(self, name: str, known: Known) -> None:
         self._level.store("action", _list_key(name), _compressed(known.encoded()))
@@ -52,8 +56,8 @@ class Remote:
         content = self._level.read("output", pack, _LARGEST)
         if content is None:
             return 0
-        view = memoryview(content)
-        done = [self._take(action, record.entry, partial(_unpacked, view, record)) for action, record in wanted]
+        unpack = partial(_unpacked, _decompressor(), memoryview(content))
+        done = [self._take(action, record.entry, partial(unpack, record)) for action, record in wanted]
         if not all(done):
             # Damaged, or somebody else's. What is named by its content has another name then.
             self._level.forget("output", pack)
@@ -61,11 +65,8 @@ class Remote:
 
     def _take(self, action: bytes, entry: Entry, verified: Callable[[], bytes | None]) -> bool:
         """Keeps an action with its output, unless there is none that is what it should be."""
-        if self._folder.output(entry) is None:
-            content = verified()
-            if content is None or len(content) != entry.size:
-                return False
-            self._folder.put(entry, content)
+        if not self._folder.put(entry, verified):
+            return False
         self._folder.note(action, entry)
         return True
 
@@ -105,11 +106,12 @@ def _enclosed(record: Record) -> bytes | None:
     return content if hashlib.sha256(content).digest() == record.entry.output else None
 
 
-def _unpacked(pack: memoryview, record: Record) -> bytes | None:
+def _unpacked(decompressor: ZstdDecompressor, pack: memoryview, record: Record) -> bytes | None:
     """The output of a record out of its pack; None where another one lies there, or it is damaged."""
     place = record.packed
     packed = pack[place.start : place.start + place.size] if place is not None else pack[:0]
-    return _decompressed(packed[ID_SIZE:], record.entry.size) if packed[:ID_SIZE] == record.entry.output else None
+    is_its = packed[:ID_SIZE] == record.entry.output
+    return _decompressed(decompressor, packed[ID_SIZE:], record.entry.size) if is_its else None
 
 
 def _list_key(name: str) -> str:
@@ -122,11 +124,18 @@ def _compressed(content: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(content)
 
 
-def _decompressed(data: bytes | memoryview, most: int) -> bytes | None:
+def _decompressor() -> ZstdDecompressor:
+    """One for many frames, in one thread: to make it takes as long as a small frame."""
+    import zstandard
+
+    return zstandard.ZstdDecompressor()
+
+
+def _decompressed(decompressor: ZstdDecompressor, data: bytes | memoryview, most: int) -> bytes | None:
     import zstandard
 
     try:
         size = zstandard.frame_content_size(data)
-        return zstandard.ZstdDecompressor().decompress(data) if 0 <= size <= most else None
+        return decompressor.decompress(data) if 0 <= size <= most else None
     except zstandard.ZstdError:
         return None
