@@ -127,11 +127,12 @@ class RegistryDestination:
         return self._each("put", repository, {i.digest: partial(self._put, repository, i.manifest) for i in images})
 
     def _send_blobs(self, repository: str, images: Sequence[Image], progress: Progress) -> int:
-        """Asks for all blobs at once, then sends those that lack."""
+        """Asks for all layers at once, then sends what lacks. A config names its layers: where one lacks, so does it."""
         blobs = {blob.digest: blob for image in images for blob in (image.config, *image.layers)}
         count = _Count(sum(blob.size for blob in blobs.values()), progress)
-        asking = {digest: blob for digest, blob in blobs.items() if (repository, digest) not in self._held}
-        self._each("ask", repository, {digest: partial(self._look, repository, blob) for digest, blob in asking.items()})
+        self._look_for(repository, (layer for image in images for layer in image.layers))
+        there = (image for image in images if all((repository, layer.digest) in self._held for layer in image.layers))
+        self._look_for(repository, (image.config for image in there))
         flights = self._in_flight()
         mine: list[Future[int]] = []
         others: list[tuple[Future[int], Descriptor]] = []
@@ -145,6 +146,11 @@ class RegistryDestination:
         for _, blob in others:
             count.add(blob.size)
         return sum(future.result() for future in mine)
+
+    def _look_for(self, repository: str, blobs: Iterable[Descriptor]) -> None:
+        """Asks for blobs, all at once, unless they are known to be there."""
+        asking = {blob.digest: blob for blob in blobs if (repository, blob.digest) not in self._held}
+        self._each("ask", repository, {digest: partial(self._look, repository, blob) for digest, blob in asking.items()})
 
     def _look(self, repository: str, blob: Descriptor) -> int:
         if self._client.has_blob(repository, blob):

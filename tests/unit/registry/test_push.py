@@ -37,6 +37,18 @@ def test_blobs_come_before_manifests_before_the_index_before_tags(registry, dest
     assert puts[5:] == [index.digest, "1.0"]
 
 
+def test_the_config_of_a_layer_that_lacks_is_not_asked_for(registry, destination, host):
+    corp = destination(registry)
+    first, second = (make_index(host, ("linux/amd64",), (b"shared", own)) for own in (b"one", b"two"))
+    for index in (first, second):
+        push(corp, index)
+    asked = [request.path.rpartition("/")[2] for request in registry.requests if request.method == "HEAD"]
+    # Of the second image, its own layer alone: what the first brought is known.
+    assert set(asked) == {layer.digest for index in (first, second) for image in index.images for layer in image.layers}
+    assert len(asked) == len(set(asked)) == 3
+    assert registry.tags("shop/api")["latest"] == second.digest
+
+
 def test_with_nothing_to_do_each_tag_costs_one_request(registry, destination, host):
     index = make_index(host)
     push(destination(registry), index)
