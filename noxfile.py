@@ -15,18 +15,6 @@ nox.options.sessions = ["lint", "types", "layers", "docs", "tests"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHON_FILES = ("plugins", "tests", "benchmarks", "bootstrap.py", "noxfile.py", "tasks.py")
 
-_BENCHMARKS = (
-    "bench_delivery",
-    "bench_deploy",
-    "bench_push",
-    "bench_release",
-    "bench_monorepo",
-    "contenders",
-    "measure",
-    "monorepo",
-    "program",
-)
-
 
 def _install(session: nox.Session, *what: str) -> None:
     session.install("-c", "constraints.txt", *what)
@@ -60,8 +48,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "--platform", "win32")
     session.run("mypy", "--platform", "darwin")
     session.run("mypy", "bootstrap.py", "noxfile.py")
-    benchmarks = [f"benchmarks/{name}.py" for name in _BENCHMARKS]
-    session.run("mypy", *benchmarks, env={"MYPYPATH": "benchmarks"})
+    session.run("mypy", *sorted(map(str, Path("benchmarks").glob("*.py"))), env={"MYPYPATH": "benchmarks"})
     session.run("mypy", "-p", "goctl_prebuilt", env={"MYPYPATH": os.pathsep.join(("plugins/goctl-prebuilt", "plugins"))})
 
 

@@ -69,8 +69,8 @@ class Machine:
 
     def release(self, *words: str) -> Run:
         """A release by it, or another task."""
-        own = {"HOME": self.root / "home", "GOCACHE": self.root / "gocache", "GOMODCACHE": self.root / "modules"}
-        return self.bench.goctl(self.checkout, *words, **{name: str(path) for name, path in own.items()})
+        home, compiled, modules = (str(self.root / name) for name in ("home", "gocache", "modules"))
+        return self.bench.goctl(self.checkout, *words, HOME=home, GOCACHE=compiled, GOMODCACHE=modules)
 
 
 def _remove(folder: Path) -> None:
