@@ -86,6 +86,17 @@ def test_reads_fill_what_is_nearer_and_ask_no_further(levels: Levels) -> None:
     assert chain.tallies()["near"].misses == 1
 
 
+def test_what_is_read_into_memory_fills_what_is_nearer_too(levels: Levels) -> None:
+    levels.far.store("blob", KEY, CONTENT)
+    chain = levels.chain()
+    assert chain.read("blob", KEY) == (CONTENT, "far")
+    assert chain.read("blob", KEY) == (CONTENT, "near")
+    assert chain.read("blob", KEY, len(CONTENT) - 1) is None
+    assert chain.read("result", KEY) is None
+    assert chain.tallies()["far"].read == len(CONTENT)
+    assert not [path for path in levels.root.iterdir() if path.name not in ("near", "far", "source")]
+
+
 def test_a_level_that_fails_is_left_alone_after_one_warning(levels: Levels) -> None:
     broken = Broken()
     chain = levels.chain(Member(broken), Member(levels.far))

@@ -71,6 +71,40 @@ def test_what_is_stored_is_read(shelf: Shelf, tmp_path: Path, size: int) -> None
     assert not level.fetch("result", sha(content), tmp_path / "other")
 
 
+@pytest.mark.parametrize("size", [0, 1, 5000, 3_000_000])
+def test_memory_is_as_good_as_a_file(shelf: Shelf, tmp_path: Path, size: int) -> None:
+    level = ShelvedLevel("x", shelf)
+    content = CHANCE.randbytes(size)
+    assert level.read("blob", sha(content), size) is None
+    level.store("blob", sha(content), content)
+    assert level.read("blob", sha(content), size) == content
+    assert level.fetch("blob", sha(content), tmp_path / "into")
+    assert (tmp_path / "into").read_bytes() == content
+    level.store("blob", sha(content), b"another content")  # what names itself cannot be replaced
+    assert level.read("blob", sha(content), size) == content
+    assert size == 0 or level.read("blob", sha(content), size - 1) is None
+
+
+def test_what_is_too_large_for_memory_stays(shelf: Shelf) -> None:
+    level = ShelvedLevel("x", shelf)
+    level.store("result", "ab12", b"some content")
+    assert level.read("result", "ab12", 5) is None
+    assert level.read("result", "ab12", 100) == b"some content"
+
+
+@pytest.mark.parametrize("place", [0, 20, -1])
+def test_what_is_damaged_is_not_read_into_memory(tmp_path: Path, place: int) -> None:
+    shelf = FolderShelf(tmp_path / "shelf")
+    level = ShelvedLevel("x", shelf)
+    level.store("result", "ab12", b"some content")
+    damaged = bytearray(entry(shelf).read_bytes())
+    damaged[place] ^= 1
+    entry(shelf).write_bytes(damaged)
+    path = entry(shelf)
+    assert level.read("result", "ab12", 100) is None
+    assert not path.exists()
+
+
 @pytest.mark.parametrize(("size", "verbs", "reads"), [(100, ["PUT"], 1), (100_000, ["POST", "PUT", "PUT"], 2)])
 def test_an_entry_in_a_registry_takes_few_requests(tmp_path: Path, size: int, verbs: list[str], reads: int) -> None:
     with Registry() as registry:
