@@ -108,7 +108,8 @@ class Chain:
     def forget(self, space: str, key: str) -> list[str]:
         """Removes an entry from all levels that may be written, and leaves a tombstone: what was stored before now is a miss
         in farther levels too, and a reader that is still at it fills nothing. The levels that did so."""
-        now = f"{time.time():.3f}".encode()
+        # To the last digit: what a reader began within the same millisecond is older all the same.
+        now = repr(time.time()).encode()
         writable = [member for member in self.members if member.writes]
         return [one.level.name for one in writable if self._try(one, partial(self._bury, one, space, key, now))]
 
