@@ -130,12 +130,12 @@ class Folder:
         try:
             # In place, as go does, which saves a rename for each. What has not its size yet is no output.
             handle = _opened(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        except (FileExistsError, PermissionError):
-            return self.output(entry) is not None or self._put_anew(entry, target, verified())
+        except (FileExistsError, PermissionError):  # the latter is what Windows may say of a folder
+            return self.output(entry) is not None or self._put_anew(entry, target, _whole(verified(), entry))
         is_whole = False
         try:
-            content = verified()
-            if content is not None and len(content) == entry.size:
+            content = _whole(verified(), entry)
+            if content is not None:
                 # The last byte by itself, in case that a system tells of a size before all that it counts is there.
                 _write(handle, memoryview(content)[:-1])
                 _write(handle, memoryview(content)[-1:])
@@ -149,7 +149,7 @@ class Folder:
 
     def _put_anew(self, entry: Entry, target: str, content: bytes | None) -> bool:
         """In the place of a file that is not whole: somebody is still at it, or was."""
-        if content is None or len(content) != entry.size:
+        if content is None:
             return False
         with _New(target) as new:
             new.write(content)
@@ -175,6 +175,10 @@ class Folder:
     def _name(self, id: bytes, kind: str) -> str:
         digits = id.hex()
         return f"{self._root}{os.sep}{digits[:2]}{os.sep}{digits}-{kind}"
+
+
+def _whole(content: bytes | None, entry: Entry) -> bytes | None:
+    return content if content is not None and len(content) == entry.size else None
 
 
 def _is_same(path: str, entry: Entry) -> bool:

@@ -34,7 +34,8 @@ class Broken:
         raise LevelError("it is down")
 
     def read(self, space: str, key: str, most: int, *, after: float = 0.0) -> bytes | None:
-        return self.fetch(space, key, Path(), after=after) and None
+        self.asked += 1
+        raise LevelError("it is down")
 
     def store(self, space: str, key: str, source: Path | bytes) -> None:
         self.asked += 1
