@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.processes import runs
 
 from goctl.errors import BuildError, GoctlError, Interrupted, ToolchainError
 from goctl.system import process
@@ -26,17 +27,11 @@ def python(code: str) -> list[str]:
 
 def gone(pid: int, within: float = 3.0) -> bool:
     deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        # An orphan whose adopter does not reap stays as a zombie: it runs no more.
-        stat = Path(f"/proc/{pid}/stat")
-        if stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z":
-            return True
+    while runs(pid):
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.02)
-    return False
+    return True
 
 
 def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.processes import runs
 
 from goctl.cluster import talks
 from goctl.cluster.nodes import Node
@@ -184,14 +185,4 @@ def test_an_answer_that_does_not_come(folder: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(ClusterError, match=r"could not tell what it holds: it did not answer within 0.2 s"):
         Node("one")
     waits = int((folder / "waits").read_text())
-    until(lambda: not _runs(waits))
-
-
-def _runs(pid: int) -> bool:
-    """Whether there is such a process; one that ended and that nobody has asked about is none."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    known = Path(f"/proc/{pid}/stat")
-    return not known.exists() or known.read_text().rpartition(")")[2].split()[0] != "Z"
+    until(lambda: not runs(waits))
