@@ -6,7 +6,6 @@ again, which the builder's cache makes quick, and one that failed for a reason t
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from goctl.buildkit.docker import docker, hint
+from goctl.buildkit.hcl import to_json
 from goctl.buildkit.nodes import Builder
 from goctl.buildkit.nodes_checks import check
 from goctl.buildkit.progress import Progress
@@ -40,7 +40,7 @@ _STEP_FAILED: Final = re.compile(r"did not complete successfully: exit code")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What to build. `document` is a bake file in its JSON form; its relative paths count from `root`.
+    """What to build. `document` is a bake file; its relative paths count from `root`.
 
     `files` are bake files besides it. `executed` are the platforms that steps are run on (nodes_checks.Wanted). `readable`
     are folders outside of `root` that contexts and secrets come from. `logins` as in run_access.
@@ -96,7 +96,7 @@ def bake(job: Job, emit: Emit) -> Results:
         access(job.logins, os.environ) as environment,
     ):
         file = Path(name, "docker-bake.json")
-        write_atomic(file, json.dumps(ready.document).encode(), durable=False, private=True)
+        write_atomic(file, to_json(ready.document), durable=False, private=True)
         # Provenance is attached to images; the file of digests need not repeat all of it.
         environment.setdefault("BUILDX_METADATA_PROVENANCE", "disabled")
         if not any(one.attestations for one in asked):

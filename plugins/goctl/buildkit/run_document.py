@@ -194,12 +194,7 @@ def _spelled(output: Output) -> str:
             fields = ["type=cacheonly"]
     written = io.StringIO()
     csv.writer(written, lineterminator="").writerow(fields)
-    return escaped(written.getvalue())
-
-
-def escaped(text: str) -> str:
-    """A text that HCL, which reads bake's JSON too, takes for itself and no template."""
-    return text.replace("${", "$${").replace("%{", "%%{")
+    return written.getvalue()
 
 
 def secrets(document: Mapping[str, Any], targets: Sequence[str]) -> Iterator[tuple[str, str, str]]:

@@ -170,7 +170,7 @@ def test_a_run_gives_outputs_and_takes_tags() -> None:
     push = '"name=h:5000/a,h/b"'
     assert targets["api"]["output"] == [f"type=image,{push},push=true,push-by-digest=true,name-canonical=true"]
     assert targets["web"]["output"] == ['type=local,"dest=out,x"']
-    assert targets["plain"]["output"] == ["type=docker,name=a:$${b}"]
+    assert targets["plain"]["output"] == ["type=docker,name=a:${b}"]
     assert "group" not in made.document
     assert made.folders == (Path("out,x"),)
     assert [piece.name for piece in made.pieces] == ["api", "web", "plain"]
@@ -273,12 +273,14 @@ class Bakes:
         self.baked: list[list[str]] = []
         self.args: list[Sequence[str]] = []
         self.environments: list[Mapping[str, str]] = []
+        self.files: list[str] = []
 
     def __call__(self, args: Sequence[str], *, on_stderr: Callable[[str], None], **more: Any) -> Completed:
         names = [word for word in args[args.index("--file") + 2 :] if not word.startswith("-") and "=" not in word]
         self.baked.append(names)
         self.args.append(args)
         self.environments.append(more["env"])
+        self.files.append(Path(args[args.index("--metadata-file") + 1]).with_name("docker-bake.json").read_text())
         code, said, metadata = self.answers.pop(0)
         for line in said.splitlines():
             on_stderr(line)
@@ -315,6 +317,15 @@ def job(root: Path, **changes: Any) -> Job:
         "document": DOCUMENT, "outputs": BOTH, "root": root, "scratch": root / "s", "builder": CONTAINER, **changes,
     }  # fmt: skip
     return Job(**known)
+
+
+def test_values_are_no_templates(tmp_path: Path, bakes: Callable[..., Bakes]) -> None:
+    made = bakes((0, "", {"api": {}}))
+    document = {"target": {"api": {"args": {"WORD": "${BAKE_CMD_CONTEXT} %{if true}x%{endif}"}}}}
+    bake(job(tmp_path, document=document, outputs=outputs_of(api=Files(Path("a$" + "{b}")))), lambda event: None)
+    table = json.loads(made.files[0])["target"]["api"]
+    assert table["args"] == {"WORD": "$${BAKE_CMD_CONTEXT} %%{if true}x%%{endif}"}
+    assert table["output"] == [f"type=local,dest={Path('a$${b}')}"]
 
 
 def test_git_is_asked_for_provenance_alone(
