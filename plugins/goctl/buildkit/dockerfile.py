@@ -6,14 +6,14 @@ import json
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from goctl.buildkit.context import source_folders
 from goctl.buildkit.dockerfile_recipes import STATIC_CONTEXT, Compilation, Recipe
 from goctl.errors import ConfigError
-from goctl.plan.goenv import GOGC_WHERE_ROOMY, ROOMY, go_environment
+from goctl.plan.goenv import ACTIONS_FLAG, GOGC_WHERE_ROOMY, ROOMY, go_environment
 
 #: The folder of the sources, and of the programs, in the stage that compiles.
 _SOURCES, _OUT = "/src", "/out"
@@ -22,10 +22,9 @@ _SOURCES, _OUT = "/src", "/out"
 _PROGRAMS = f"{_OUT}/programs"
 #: Who runs a program on a base that packages were installed on, as root, where nothing else is said.
 NOBODY = "65532:65532"
-_CACHES = (
-    "--mount=type=cache,id=goctl-modules,target=/go/pkg/mod",
-    "--mount=type=cache,id=goctl-build,target=/root/.cache/go-build",
-)
+GO_CACHE = "/root/.cache/go-build"
+GO_CACHE_MOUNT = f"--mount=type=cache,id=goctl-build,target={GO_CACHE}"
+_CACHES = ("--mount=type=cache,id=goctl-modules,target=/go/pkg/mod", GO_CACHE_MOUNT)
 _SLUG = "${TARGETOS}-${TARGETARCH}${TARGETVARIANT:+-$TARGETVARIANT}"
 #: The builder's cores and memory are known where it runs.
 COLLECT_LATE = (
@@ -60,8 +59,9 @@ def text(recipe: Recipe) -> str:
     return "\n".join([*head, *(line.text for line in lines(recipe))]) + "\n"
 
 
-def programs_text(recipe: Recipe, own: Compilation) -> str:
-    """A file whose result is programs alone, those of each platform in a folder of its slug, for an output into a folder.
+def programs_text(recipe: Recipe, own: Compilation, *, tell: bool = False) -> str:
+    """A file whose result is programs alone, those of each platform in a folder of its slug, for an output into a folder;
+    with `tell` go's actions too, in a file beside it (`linux-amd64.json`).
 
     Nothing becomes a layer that need not: sources are mounted, and one step compiles for all platforms, at once as
     BuildKit would do it. The .dockerignore has to keep out of the context what is no source.
@@ -69,6 +69,7 @@ def programs_text(recipe: Recipe, own: Compilation) -> str:
     sources = own.sources
     found = [
         f"FROM {own.image} AS goctl-compile",
+        *([f"WORKDIR {_PROGRAMS}"] if tell else ()),  # go makes folders of programs, and none for what it tells
         f"WORKDIR {_escaped(posixpath.normpath(posixpath.join(_SOURCES, sources.module)))}",
     ]
     # Go may note sums of a workspace beside go.work: in what is thrown away afterwards.
@@ -78,7 +79,7 @@ def programs_text(recipe: Recipe, own: Compilation) -> str:
     if own.ldflags is not None:
         found.append("ARG GOCTL_LDFLAGS")
     mounts = [*_CACHES, *_secrets(recipe), f"--mount=type=bind,target={_SOURCES}{writable}"]
-    found.append(_run(mounts, [COLLECT_LATE, *_go_builds(own)]))
+    found.append(run_text(mounts, [COLLECT_LATE, *_go_builds(own, tell=tell)]))
     found += ["FROM scratch", f"COPY --from=goctl-compile {_PROGRAMS}/ /"]
     return "\n".join(found) + "\n"
 
@@ -91,17 +92,20 @@ def _fetching(recipe: Recipe, own: Compilation, writable: str) -> Iterator[str]:
         mounts += [f"--mount=type=bind,source={file},target={_SOURCES}/{file}{writable}" for file in files]
     else:  # what mounts are called is read as CSV, as words and as a template: some names are better copied
         yield from (f"COPY {_words(_pattern(file), _folder(posixpath.dirname(file)))}" for file in files)
-    yield _run(mounts, [" ".join([*_assignments(own), "go mod download"])])
+    yield run_text(mounts, [" ".join([*_assignments(own), "go mod download"])])
 
 
-def _go_builds(own: Compilation) -> list[str]:
+def _go_builds(own: Compilation, *, tell: bool) -> list[str]:
     """The shell's lines: a go build for each platform, all at once; the first that fails ends the step."""
     flags, packages = _flags_and_packages(own)
     commands = []
     for platform in own.platforms:
         environment = [f"{name}={value}" for name, value in go_environment(platform).items()]
-        folder = f"{_PROGRAMS}/{platform.slug}/"
-        commands.append(" ".join([*_assignments(own), *environment, "go", "build", *flags, "-o", folder, "--", *packages]))
+        folder = f"{_PROGRAMS}/{platform.slug}"
+        told = [f"{ACTIONS_FLAG}={folder}.json"] if tell else []
+        commands.append(
+            " ".join([*_assignments(own), *environment, "go", "build", *flags, *told, "-o", f"{folder}/", "--", *packages])
+        )
     if len(commands) == 1:
         return commands
     return [*(f'{command} & all="$all $!";' for command in commands), 'for one in $all; do wait "$one" || exit; done']
@@ -132,14 +136,14 @@ def _compiling(recipe: Recipe, own: Compilation) -> Iterator[Line]:
         yield Line(f"COPY {_words(*map(_pattern, files), _folder(folder))}", "cache-order")
     if not sources.vendored:
         mounts = [*_CACHES[:1], *_secrets(recipe)]
-        yield Line(_run(mounts, [" ".join([*_assignments(own), "go mod download"])]), "cache-order")
+        yield Line(run_text(mounts, [" ".join([*_assignments(own), "go mod download"])]), "cache-order")
     for source, folder in source_folders(own):
         yield Line(f"COPY {_words(source, _folder(folder))}", "ignore")
     for name in ("TARGETPLATFORM", "TARGETOS", "TARGETARCH"):
         yield Line(f"ARG {name}", "target")
     if own.ldflags is not None:
         yield Line("ARG GOCTL_LDFLAGS", "labels-last")
-    yield Line(_run([*_CACHES, *_secrets(recipe)], _go_build(own)), "cache-mounts")
+    yield Line(run_text([*_CACHES, *_secrets(recipe)], _go_build(own)), "cache-mounts")
 
 
 def _go_build(own: Compilation) -> list[str]:
@@ -171,7 +175,8 @@ def _secrets(recipe: Recipe) -> list[str]:
     return [f"--mount=type=secret,id={id}" + (",target=/root/.netrc" if id == "netrc" else "") for id in recipe.secrets]
 
 
-def _run(mounts: list[str], commands: list[str]) -> str:
+def run_text(mounts: Sequence[str], commands: Sequence[str]) -> str:
+    """A RUN of the shell's lines."""
     return " \\\n    ".join([" ".join(["RUN", *mounts]), *commands])
 
 
@@ -258,7 +263,7 @@ def _install(recipe: Recipe) -> str:
         case _:
             install = "--assumeyes --setopt=install_weak_deps=0 --setopt=tsflags=nodocs"
             commands = [f"dnf install {install} {packages} &&", "dnf clean all && rm -rf /var/cache/dnf"]
-    return _run(mounts, commands)
+    return run_text(mounts, commands)
 
 
 def _folder(folder: str) -> str:

@@ -6,16 +6,20 @@ Nothing goes to a level while a build is at work: it needs the cores, and may fa
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from goctl.cacheprog import records
+from goctl.cacheprog.carried import Carried, Take
 from goctl.cacheprog.errands import LATER, Errand, Errands
 from goctl.cacheprog.fetching import PATIENCE, Fetcher
 from goctl.cacheprog.folder import Folder
@@ -26,7 +30,6 @@ from goctl.cacheprog.server import Server
 from goctl.cacheprog.serving import Parcel, Place, Serving
 from goctl.contracts import ActionLevel, Memo
 from goctl.events import Emit, Notice
-from goctl.values import name_of
 
 #: Threads that fetch, which unpack most of the time: more than cores only get into the compiler's way; and that send.
 _FETCHERS: Final = max(2, min(8, os.cpu_count() or 2))
@@ -38,6 +41,8 @@ _LISTING: Final = 3.0
 #: Runs after which a list of what many programs share forgets what none of them asked for.
 _RUNS_OF_ALL: Final = 64
 _KIND: Final = "go-actions"
+
+_B = TypeVar("_B", Serving, Carried)
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -73,6 +78,8 @@ class CompileActions:
         self._sending = Errands(_SENDERS, "go-cache-send")
         self._places: dict[Path, Place] = {}
         self._builds: list[Serving] = []
+        self._carried: list[Carried] = []
+        self._folders = contextlib.ExitStack()
         #: Of builds that ended well, those whose lists are still to be written.
         self._unlisted: dict[tuple[Place, str], list[Serving]] = {}
         self._number = 0
@@ -83,13 +90,12 @@ class CompileActions:
 
     def begin(self, folder: Path, goroot: str, kind: str, programs: Mapping[str, str]) -> Serving | None:
         """contracts.CompileCache."""
-        own = Folder(folder)
-        warmth = records.warmth(self._memo.get(_KIND, _name(kind, programs)))
-        if warmth.inputs == _inputs(programs) and warmth.actions and all(map(own.has, warmth.actions)):
-            return None
         with self._lock:
-            place = self._places.get(folder) or self._place(own)
+            place = self._places.get(folder) or self._place(Folder(folder))
             serving = Serving(place, Installation(goroot), kind, programs)
+            warmth = self._warmth(serving)
+            if warmth.inputs == serving.inputs and warmth.actions and all(map(place.folder.has, warmth.actions)):
+                return None
             # In the order in which go asks: it loads all packages before it compiles one.
             place.fetcher.expect((serving.installation.list,))
             place.fetcher.expect(serving.lists.values(), kind)
@@ -101,6 +107,21 @@ class CompileActions:
             serving.environment = {"GOCACHEPROG": command}
             self._builds.append(serving)
         return serving
+
+    def carry(self, scratch: Path, where: str, kinds: Mapping[str, Mapping[str, str]], take: Take) -> Carried:
+        """For go builds in a GOCACHE that no server reaches, as a builder has one: what is carried there, in a folder below
+        `scratch`, and back from there by `take`. `where` is a name for that GOCACHE; `kinds` are the programs of each kind,
+        as in begin."""
+        with self._lock:
+            made = tempfile.TemporaryDirectory(prefix="packages-", dir=scratch, ignore_cleanup_errors=True)
+            place = self._place(Folder(Path(self._folders.enter_context(made))))
+            builds = {kind: Serving(place, Installation(""), kind, programs, where) for kind, programs in kinds.items()}
+            carried = Carried(place, {build: self._warmth(build) for build in builds.values()}, take)
+            self._carried.append(carried)
+        return carried
+
+    def _warmth(self, build: Serving) -> Warmth:
+        return records.warmth(self._memo.get(_KIND, build.name))
 
     def _started(self) -> Server:
         if self._server is None:
@@ -116,7 +137,22 @@ class CompileActions:
     def keep(self) -> None:
         """Every build that ended well may be believed: begins to send what is new."""
         with self._lock:
-            builds, self._builds = [build for build in self._builds if build.is_well], []
+            builds, self._builds = _parted(self._builds)
+            carried, self._carried = _parted(self._carried)
+        self._deliver(builds)
+        for one in carried:
+            self._sending.put(functools.partial(self._gather, one), LATER)
+
+    def _gather(self, carried: Carried) -> bool:
+        """Has what is new in a GOCACHE elsewhere brought here, and sends it."""
+        builds = carried.gather(everything=self.level.writes)
+        for build, warmth in carried.noted().items():
+            self._memo.put(_KIND, build.name, warmth.encoded())
+        if not carried.is_lost:
+            self._deliver(builds)
+        return True
+
+    def _deliver(self, builds: Sequence[Serving]) -> None:
         kinds: dict[tuple[Place, str], list[Serving]] = {}
         for build in builds:
             kinds.setdefault((build.place, build.kind), []).append(build)
@@ -131,6 +167,7 @@ class CompileActions:
         """What was built is nobody's result: nothing of it is sent, or remembered."""
         with self._lock:
             self._builds = []
+            self._carried = []
 
     def _send(self, place: Place, parcel: Parcel) -> bool:
         def send() -> None:
@@ -149,8 +186,7 @@ class CompileActions:
         if not all(errand.done.result() for errand in sent) or not self._list(place, kind, builds, is_new=bool(sent)):
             return False
         for build in builds:
-            warmth = Warmth(_inputs(build.programs), tuple(build.held()))
-            self._memo.put(_KIND, _name(kind, build.programs), warmth.encoded())
+            self._memo.put(_KIND, build.name, Warmth(build.inputs, tuple(build.held()), time.time()).encoded())
         return True
 
     def _list(self, place: Place, kind: str, builds: Sequence[Serving], *, is_new: bool) -> bool:
@@ -225,15 +261,11 @@ class CompileActions:
                 self._emit(Notice(f"{lost} of go's actions did not reach the cache level {self.level.name} in time"))
         # Whoever is still at it is given up; nobody wants to hear of that.
         self._failure = self._failure or "the run has ended"
+        self._folders.close()
         brought = sum(place.fetcher.brought for place in self._places.values())
         return Counts(brought, self._sent, self._bytes)
 
 
-def _name(kind: str, programs: Mapping[str, str]) -> str:
-    """What stands for programs that are built together."""
-    return name_of(kind, *sorted(programs))
-
-
-def _inputs(programs: Mapping[str, str]) -> str:
-    """What stands for all that programs are made from."""
-    return name_of(*(f"{program} {programs[program]}" for program in sorted(programs)))
+def _parted(builds: Sequence[_B]) -> tuple[list[_B], list[_B]]:
+    """Those that ended well, and those that have not ended: nobody wants the others."""
+    return [build for build in builds if build.is_well], [build for build in builds if build.is_well is None]

@@ -97,6 +97,11 @@ class Fetcher:
             record = self._held.get(action)
         return record if record is not None and record.entry[:2] == entry[:2] else None
 
+    def there(self) -> dict[bytes, Record]:
+        """All that the level is known to have."""
+        with self._lock:
+            return dict(self._held)
+
     def hold(self, sent: Mapping[bytes, Record]) -> None:
         """Notes what the level has from now on."""
         with self._lock:
@@ -145,6 +150,17 @@ class Fetcher:
                 patience.found()
                 return True
             return False
+
+    def settle(self, names: Iterable[str]) -> None:
+        """Waits until all that these lists tell of is here, as long as that is worth it: for who cannot ask."""
+        with self._patience as patience:
+            for name in names:
+                self._wait(self._lists[name])
+            with self._lock:
+                fetches = list(self._fetches.values())
+            for errand in fetches:
+                if self._wait(errand):
+                    patience.found()
 
     def _listing(self, name: str, action: bytes) -> Errand | None:
         """The errand of a list: begun now where nobody expected it, unless another list tells of the action."""

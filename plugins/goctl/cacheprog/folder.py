@@ -17,7 +17,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -108,6 +108,12 @@ class Folder:
 
     def has(self, action: bytes) -> bool:
         return self.find(action) is not None
+
+    def actions(self) -> Iterator[bytes]:
+        """All that something is noted of."""
+        for file in self.path.glob("[0-9a-f][0-9a-f]/*-a"):
+            with contextlib.suppress(ValueError):
+                yield bytes.fromhex(file.name.removesuffix("-a"))
 
     def note(self, action: bytes, entry: Entry) -> None:
         """Writes down what an action brought forth."""

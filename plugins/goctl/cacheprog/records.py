@@ -97,10 +97,12 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Warmth(msgspec.Struct, frozen=True, array_like=True):
-    """What this machine had when a level had it too: the actions of a build, and what that was made from."""
+    """What a GOCACHE had when a level had it too: the actions of a build, what that was made from, and when that was, in
+    seconds since 1970."""
 
     inputs: str = ""
     actions: tuple[bytes, ...] = ()
+    at: float = 0.0
 
     def encoded(self) -> bytes:
         return msgspec.msgpack.encode(self)

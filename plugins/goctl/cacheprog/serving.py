@@ -43,20 +43,30 @@ class Place:
 
 
 class Serving:
-    """One go build that is served. Implements contracts.Served and the server's Build."""
+    """One go build that is served. Implements contracts.Served and the server's Build.
 
-    def __init__(self, place: Place, installation: Installation, kind: str, programs: Mapping[str, str]) -> None:
+    `where` is the GOCACHE that it is made in; without a name the one whose files are those of `place`.
+    """
+
+    def __init__(
+        self, place: Place, installation: Installation, kind: str, programs: Mapping[str, str], where: str = ""
+    ) -> None:
         self.place = place
         self.installation = installation
         self.folder = place.folder
         self.kind = kind
         self.programs = programs
         self.lists = {program: name_of(kind, program) for program in programs}
+        own = name_of(kind, *sorted(programs))
+        #: What stands for programs that are built together in one GOCACHE, and for all that they are made from.
+        self.name = name_of(own, where) if where else own
+        self.inputs = name_of(*(f"{program} {programs[program]}" for program in sorted(programs)))
         self._is_compiling = False
         self.parts: Parts = {}
         self.environment: Mapping[str, str] = {}
         self.asked: dict[bytes, Entry] = {}
-        self.is_well = False
+        #: How it ended; None while it has not.
+        self.is_well: bool | None = None
 
     def may_ask(self, action: bytes) -> bool:
         fetcher = self.place.fetcher

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,14 +11,13 @@ import msgspec
 from goctl.contracts import PART, CompileCache, Host, Served
 from goctl.golang.environment import cache_folder, effective
 from goctl.golang.versions import meets
+from goctl.plan.goenv import ACTIONS_FLAG
 from goctl.plan.model import CompileStep
 from goctl.system.process import Completed
 from goctl.values import from_json, name_of
 
 #: The first go that asks a program for what it has compiled (it could before, as an experiment with other words).
 _SINCE = ">=1.24"
-#: Has go write down its actions, since 1.10. No help tells of it: where a later go does not know it, builds go on without.
-_TELL = "-debug-actiongraph"
 
 
 def built(
@@ -38,12 +37,13 @@ def built(
         return build(environment, ())
     told = scratch / "actions.json"
     try:
-        completed = build({**environment, **served.environment}, (f"{_TELL}={told}",))
+        completed = build({**environment, **served.environment}, (f"{ACTIONS_FLAG}={told}",))
     except BaseException:
         served.end(well=False)
         raise
     served.end(well=completed.code == 0, parts=parts(told))
-    if completed.code and ("GOCACHEPROG" in completed.errors or _TELL in completed.errors):
+    if completed.code and ("GOCACHEPROG" in completed.errors or ACTIONS_FLAG in completed.errors):
+        # A later go may not know the flag.
         # What it had compiled is in go's own cache.
         return build(environment, ())
     return completed
@@ -85,9 +85,17 @@ def _serve(host: Host, cache: CompileCache, steps: Sequence[CompileStep], enviro
         return None
     if not meets(toolchain.version, _SINCE):
         return None
-    first = steps[0]
+    return cache.begin(folder, toolchain.goroot, kind_of(toolchain.version, steps[0]), programs_of(steps))
+
+
+def kind_of(toolchain: str, step: CompileStep) -> str:
+    """What is equal for programs whose packages are compiled alike, by that `toolchain`."""
     # Flags of the linker change nothing that go keeps.
-    flags = [flag for flag in first.flags if not flag.startswith(("-ldflags", "--ldflags"))]
+    flags = [flag for flag in step.flags if not flag.startswith(("-ldflags", "--ldflags"))]
     # Nor does the module: what others import too is compiled once for all.
-    kind = (toolchain.version, str(first.platform), first.cgo, *flags, *(f"{k}={v}" for k, v in first.env))
-    return cache.begin(folder, toolchain.goroot, name_of(*kind), {step.import_path: str(step.input) for step in steps})
+    return name_of(toolchain, str(step.platform), step.cgo, *flags, *(f"{k}={v}" for k, v in step.env))
+
+
+def programs_of(steps: Iterable[CompileStep]) -> dict[str, str]:
+    """Programs by import path, each with what covers all that it is made from."""
+    return {step.import_path: str(step.input) for step in steps}

@@ -34,6 +34,9 @@ SINCE = {"GOAMD64": (1, 18), "GOARM64": (1, 23), "GORISCV64": (1, 23)}
 ROOMY: Final = 3 << 30
 GOGC_WHERE_ROOMY: Final = "3200"
 
+#: Has go write down its actions, into the file that it is set to, since 1.10. No help tells of it.
+ACTIONS_FLAG: Final = "-debug-actiongraph"
+
 
 def go_environment(platform: Platform) -> dict[str, str]:
     """The variables that make go build for a platform."""

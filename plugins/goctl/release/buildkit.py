@@ -25,7 +25,7 @@ from goctl.plan.facts import Facts
 from goctl.plan.model import CompileStep, ImageStep, IndexStep, Plan, Step
 from goctl.release.session import Session
 from goctl.system.files import storage_errors
-from goctl.values import Platform
+from goctl.values import Platform, name_of
 
 if TYPE_CHECKING:
     from goctl.buildkit.dockerfile_recipes import Recipes
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from goctl.buildkit.nodes import Builder
     from goctl.buildkit.run import Job, Results
     from goctl.buildkit.run_document import Output
+    from goctl.release.buildkit_packages import Packages
     from goctl.release.buildkit_pieces import Pieces
     from goctl.release.recipes import Made
 
@@ -93,7 +94,7 @@ class BuildKitEngine:
             from goctl.release.buildkit_programs import programs
 
             with self._folder("programs-") as folder:
-                yield from programs(self._session, compiles, folder, self._bake)
+                yield from programs(self._session, compiles, folder, self._bake, self._packages())
         images = [step for step in steps if isinstance(step, ImageStep)]
         if images:
             whole = [step for step in images if self._is_whole(step)]
@@ -135,7 +136,7 @@ class BuildKitEngine:
         _refuse(found)
         made = [(recipe, [step for step in images if _name(step) == recipe.target]) for recipe in found.recipes]
         with self._folder("pieces-") as folder:
-            baked = pieces(self._session, made, folder, self._bake)
+            baked = pieces(self._session, made, folder, self._bake, self._packages())
             yield from baked.failed.items()
             left = [step for step in images if step.id not in baked.failed]
             with ThreadPoolExecutor(os.cpu_count() or 2, "assemble") as pool:
@@ -218,7 +219,7 @@ class BuildKitEngine:
         from goctl.release.buildkit_ready import look, ready, remembered
 
         known = remembered(self._session) if self._builder is None else None
-        builder = known or (self._builder.result() if self._builder is not None else ready(self._session))
+        builder = known or self._found()
         try:
             return bake(self._job(builder, document, outputs, executed), self._session.emit)
         except BuilderError:
@@ -226,6 +227,21 @@ class BuildKitEngine:
             if known is None or look(self._session) == known:
                 raise
             return bake(self._job(ready(self._session), document, outputs, executed), self._session.emit)
+
+    def _found(self) -> Builder:
+        """The builder, running. Raises BuilderError."""
+        from goctl.release.buildkit_ready import ready
+
+        return self._builder.result() if self._builder is not None else ready(self._session)
+
+    def _packages(self) -> Packages:
+        from goctl.release.buildkit_packages import Packages
+        from goctl.release.buildkit_ready import remembered
+
+        def where() -> str:
+            return name_of(*(remembered(self._session) or self._found()).identity)
+
+        return Packages(self._session, self._bake, where)
 
     def _job(
         self,

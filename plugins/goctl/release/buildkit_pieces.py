@@ -17,7 +17,7 @@ import msgspec
 from goctl.buildkit.bakefile import target_names
 from goctl.buildkit.dockerfile import base_text
 from goctl.buildkit.hcl import BakeFile, Value
-from goctl.buildkit.run_document import Files, Layout, Output
+from goctl.buildkit.run_document import Files, Layout
 from goctl.contracts import Binary
 from goctl.errors import BuildError, GoctlError
 from goctl.oci.layers import Compression
@@ -25,7 +25,8 @@ from goctl.oci.layout_images import read_images
 from goctl.plan.facts import Base
 from goctl.plan.keys import combine
 from goctl.plan.model import ImageStep
-from goctl.release.buildkit_programs import Bake, compiling, piece
+from goctl.release.buildkit_packages import Bake, Compiled, Packages
+from goctl.release.buildkit_programs import compiling, piece
 from goctl.release.session import Session
 from goctl.system.ledger import digest_of
 from goctl.values import Digest, from_json, to_json
@@ -50,30 +51,31 @@ class _Part(msgspec.Struct, frozen=True):
     name: str
     table: dict[str, Value]
     images: tuple[ImageStep, ...]
-    is_base: bool
+    compiled: Compiled | None = None
 
 
-def pieces(session: Session, made: Sequence[tuple[Recipe, Sequence[ImageStep]]], folder: Path, bake: Bake) -> Pieces:
+def pieces(
+    session: Session, made: Sequence[tuple[Recipe, Sequence[ImageStep]]], folder: Path, bake: Bake, packages: Packages
+) -> Pieces:
     """The pieces of images, by recipe; programs are files in `folder`. Nothing is baked where all bases are known and no
     program is to be compiled. Raises what the builder refuses before anything runs.
     """
     bases = {image.id: base for _, images in made for image in images if (base := _recalled(session, image)) is not None}
-    parts = [*_programs(session, made), *_bases(session, made, bases)]
+    parts = [*_programs(session, made, folder, tell=packages.are_shared), *_bases(session, made, bases)]
     if not parts:
         return Pieces({}, bases, {})
     document: BakeFile = {"target": {part.name: part.table for part in parts}}
-    outputs: dict[str, Output] = {
-        part.name: Layout(folder / part.name) if part.is_base else Files(folder / part.name) for part in parts
-    }
-    executed = {image.platform.plain for part in parts if part.is_base for image in part.images}
-    results = bake(document, outputs, tuple(sorted(executed)))
+    outputs = {part.name: part.compiled.output if part.compiled else Layout(folder / part.name) for part in parts}
+    executed = {image.platform.plain for part in parts if part.compiled is None for image in part.images}
+    with packages.shared([part.compiled for part in parts if part.compiled is not None]):
+        results = bake(document, outputs, tuple(sorted(executed)))
     programs: dict[str, Binary] = {}
     failed: dict[str, GoctlError] = {}
     for part in parts:
         try:
             if part.name in results.failed:
                 raise results.failed[part.name]
-            if part.is_base:
+            if part.compiled is None:
                 bases |= _taken_bases(session, part, folder / part.name)
             else:
                 programs |= _taken_programs(part, folder / part.name)
@@ -82,7 +84,9 @@ def pieces(session: Session, made: Sequence[tuple[Recipe, Sequence[ImageStep]]],
     return Pieces(programs, bases, failed)
 
 
-def _programs(session: Session, made: Sequence[tuple[Recipe, Sequence[ImageStep]]]) -> Iterator[_Part]:
+def _programs(
+    session: Session, made: Sequence[tuple[Recipe, Sequence[ImageStep]]], folder: Path, *, tell: bool
+) -> Iterator[_Part]:
     """One part for each compilation: targets that are compiled alike share it."""
     groups: dict[int, list[tuple[Recipe, Sequence[ImageStep]]]] = {}
     for recipe, images in made:
@@ -93,8 +97,10 @@ def _programs(session: Session, made: Sequence[tuple[Recipe, Sequence[ImageStep]
         first, own = group[0][0], group[0][0].compilation
         if own is None:
             raise TypeError("a group of compilations compiles")
-        table = compiling(session, first, own)
-        yield _Part(names[first.target], table, tuple(image for _, images in group for image in images), is_base=False)
+        name, images = names[first.target], tuple(image for _, images in group for image in images)
+        steps = {step.id: step for image in images if image.baking is not None for step in image.baking.inside}
+        compiled = Compiled(own.image, tuple(steps.values()), Files(folder / name))
+        yield _Part(name, compiling(session, first, own, tell=tell), images, compiled)
 
 
 def _bases(
@@ -119,7 +125,7 @@ def _bases(
             settings=msgspec.structs.replace(recipe.settings, created=0),
         )
         table = piece(session, own, "base", base_text(own))
-        yield _Part(f"{names[recipe.target]}-base", table, tuple(images), is_base=True)
+        yield _Part(f"{names[recipe.target]}-base", table, tuple(images))
 
 
 def _taken_programs(part: _Part, folder: Path) -> Iterator[tuple[str, Binary]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,25 +14,21 @@ from goctl.buildkit.context import ignore_file
 from goctl.buildkit.dockerfile import programs_text
 from goctl.buildkit.dockerfile_recipes import Compilation, Recipe, arguments, programs_recipe
 from goctl.buildkit.hcl import BakeFile, Value
-from goctl.buildkit.run import Results
-from goctl.buildkit.run_document import Files, Output
+from goctl.buildkit.run_document import Files
 from goctl.config.model import Image
 from goctl.contracts import Binary
 from goctl.errors import BuildError, GoctlError
 from goctl.plan.facts import Facts
 from goctl.plan.model import CompileStep
+from goctl.release.buildkit_packages import Bake, Compiled, Packages
 from goctl.release.recipes import FOLDER, sources_of
 from goctl.release.session import Session
 from goctl.system.files import inside, move, storage_errors, write_atomic
 from goctl.system.ledger import digest_of
-from goctl.values import Platform
-
-#: Builds the targets of a bake file: their outputs, and the platforms that something is run on.
-Bake = Callable[[BakeFile, Mapping[str, Output], tuple[Platform, ...]], Results]
 
 
 def programs(
-    session: Session, steps: Sequence[CompileStep], folder: Path, bake: Bake
+    session: Session, steps: Sequence[CompileStep], folder: Path, bake: Bake, packages: Packages
 ) -> Iterator[tuple[str, Binary | GoctlError]]:
     """The program of each step, below dist/, or what it failed with; BuildKit writes to `folder`. Raises
     ConfigError for what it cannot compile.
@@ -41,28 +37,32 @@ def programs(
     for step in steps:
         by_target.setdefault(step.targets[0].rpartition(":")[2], []).append(step)
     names = target_names(by_target)
-    tables = {names[name]: _table(session, name, own) for name, own in by_target.items()}
+    made = {name: _recipe(session, name, own) for name, own in by_target.items()}
+    tables = {names[name]: compiling(session, *one, tell=packages.are_shared) for name, one in made.items()}
     document: BakeFile = {"target": tables}
-    outputs: dict[str, Output] = {name: Files(folder / name) for name in tables}
-    results = bake(document, outputs, ())
+    outputs = {name: Files(folder / name) for name in tables}
+    compiled = [Compiled(made[name][1].image, own, outputs[names[name]]) for name, own in by_target.items()]
+    with packages.shared(compiled):
+        results = bake(document, outputs, ())
     for target, own in by_target.items():
         failed = results.failed.get(names[target])
         for step in own:
             yield step.id, failed or _taken(session, folder / names[target], step)
 
 
-def _table(session: Session, name: str, steps: Sequence[CompileStep]) -> dict[str, Value]:
+def _recipe(session: Session, name: str, steps: Sequence[CompileStep]) -> tuple[Recipe, Compilation]:
     chosen = {name: tuple(sorted({step.platform for step in steps}))}
     recipe = programs_recipe(session.config, name, steps, sources_of(session, Facts(), chosen))
     own = recipe.compilation
     if own is None:
         raise TypeError("a recipe of programs compiles them")
-    return compiling(session, recipe, own)
+    return recipe, own
 
 
-def compiling(session: Session, recipe: Recipe, own: Compilation) -> dict[str, Value]:
-    """The target of a bake file that compiles. It is one for all platforms, and runs on the builder's own."""
-    made = piece(session, msgspec.structs.replace(recipe, assets=()), "programs", programs_text(recipe, own))
+def compiling(session: Session, recipe: Recipe, own: Compilation, *, tell: bool) -> dict[str, Value]:
+    """The target of a bake file that compiles. It is one for all platforms, and runs on the builder's own. `tell` as in
+    programs_text."""
+    made = piece(session, msgspec.structs.replace(recipe, assets=()), "programs", programs_text(recipe, own, tell=tell))
     del made["platforms"]
     return made
 

@@ -8,7 +8,7 @@ all: when every registry has everything of every target (publish.py).
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -261,10 +261,23 @@ class Walk:
                     self._session.emit(StepStarted(step.id, step.title, step.target, str(step.platform)))
                 if fetches and isinstance(step, ImageStep) and step.base is not None:
                     host.bases.fetch(step.base)
-            for outcome in engine.run(steps, inputs):
+            for outcome in self._believed(engine.run(steps, inputs)):
                 self._ended.put(outcome)
 
         self._submit(self._assemblers, work)
+
+    def _believed(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+        """Outcomes, but for images whose programs were compiled with them while sources were edited: those failed."""
+        edited: Sequence[str] | None = None
+        for outcome in outcomes:
+            step = self._steps[outcome.step]
+            baking = step.baking if isinstance(step, ImageStep) else None
+            if outcome.artifact is not None and baking is not None and baking.inside:
+                # All that is compiled for images of one engine is compiled before the first of them is whole.
+                edited = self._edited() if edited is None else edited
+                yield Outcome(outcome.step, error=_unsure(edited)) if edited else outcome
+            else:
+                yield outcome
 
     def _take(self, ended: Outcome) -> None:
         step = self._steps[ended.step]
@@ -294,21 +307,21 @@ class Walk:
     def _learn_programs(self) -> None:
         """Notes what was compiled, unless sources were edited meanwhile: then nobody knows what went into the programs."""
         fresh, self._fresh = self._fresh, []
-        changed = self._hooks.sources_changed() if fresh else ()
-        actions = self._session.stores.go_actions
-        if actions is not None:
-            (actions.drop if changed else actions.keep)()
+        changed = self._edited() if fresh else ()
         if changed:
-            self._errors.append(
-                BuildError(
-                    f"sources were edited while they were compiled: {', '.join(changed[:5])}",
-                    hint="run it again: what was compiled is not used",
-                )
-            )
+            self._errors.append(_unsure(changed))
             return
         for step, binary in fresh:
             self._known.learn_program(step, binary, self._seconds.get(step.id, 0.0) / len(fresh))
         self._flights.settle()
+
+    def _edited(self) -> Sequence[str]:
+        """The sources that were edited since the plan was made. Where none was, what was compiled may be believed."""
+        changed = self._hooks.sources_changed()
+        actions = self._session.stores.go_actions
+        if actions is not None:
+            (actions.drop if changed else actions.keep)()
+        return changed
 
     def _finish(self, step: AnyStep, artifact: Artifact, *, cached: bool = False) -> None:
         self._artifacts[step.id] = artifact
@@ -322,6 +335,13 @@ class Walk:
             tell_archive(self._session.emit, step, artifact, cached=cached)
         for dependent in self._dependents.get(step.id, ()):
             self._advance(dependent)
+
+
+def _unsure(changed: Sequence[str]) -> BuildError:
+    return BuildError(
+        f"sources were edited while they were compiled: {', '.join(changed[:5])}",
+        hint="run it again: what was compiled is not used",
+    )
 
 
 def joined(errors: Sequence[GoctlError]) -> GoctlError:

@@ -24,6 +24,7 @@ from goctl.errors import BuilderError, GoctlError
 from goctl.oci.layout import LayoutDestination, LayoutOptions
 from goctl.plan.facts import Base
 from goctl.plan.model import Baking, ImageStep, Program, Settings
+from goctl.release.buildkit_packages import Packages
 from goctl.release.buildkit_pieces import Pieces, pieces
 from goctl.release.crew import assemble
 from goctl.release.session import Session
@@ -142,7 +143,7 @@ def made(
 ) -> Pieces:
     folder = session.root / name
     folder.mkdir(exist_ok=True)
-    return pieces(session, pairs, folder, builder)
+    return pieces(session, pairs, folder, builder, Packages(session, builder, lambda: "builder"))
 
 
 def test_targets_that_are_compiled_alike_are_one_part(session: Session) -> None:

@@ -1,0 +1,111 @@
+"""Go builds in a GOCACHE that no server reaches, as a builder has one: what a level has is carried there before, in go's own
+files, and what came of the builds is carried back afterwards.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from goctl.cacheprog.folder import Entry, Folder
+from goctl.cacheprog.records import Warmth
+from goctl.cacheprog.serving import Place, Serving
+from goctl.cacheprog.shares import Parts
+from goctl.contracts import PART
+
+#: Brings actions, by the first bytes of their ids, into a folder; those that are not there, or not any more, it leaves out.
+Take = Callable[[Path, Collection[bytes]], None]
+
+#: Seconds for which a GOCACHE that was used is believed to be what it was. BuildKit removes cache mounts that nobody used
+#: for two days, where they are large (cmd/buildkitd/config/gcpolicy.go).
+LATELY: Final = 172_800.0
+
+
+class Carried:
+    """Builds of several kinds that are made together elsewhere. `known` is, for each, what was noted of it when it was last
+    built there."""
+
+    def __init__(self, place: Place, known: Mapping[Serving, Warmth], take: Take) -> None:
+        self.folder: Folder = place.folder
+        self.is_well: bool | None = None
+        #: Whether the GOCACHE did not keep what was compiled there: then it is not believed next time.
+        self.is_lost = False
+        self._fetcher = place.fetcher
+        self._known = known
+        self._take = take
+        self._strange = [build for build, warmth in known.items() if not 0 <= time.time() - warmth.at <= LATELY]
+        # Those that were built there have what they need, or nearly; they are asked for nothing.
+        for build in self._strange:
+            self._fetcher.expect(build.lists.values(), build.kind)
+
+    def ready(self) -> bool:
+        """Waits until what the level has is in the folder, as long as that is worth it; whether anything is."""
+        for build in self._strange:
+            self._fetcher.settle(build.lists.values())
+        # Of a program that was never built anywhere, what the last one of its kind had is most of what it needs.
+        new = [build.kind for build in self._strange if not any(map(self._asked, build.lists.values()))]
+        self._fetcher.expect(new)
+        self._fetcher.settle(new)
+        return self._fetcher.brought > 0
+
+    def _asked(self, name: str) -> bool:
+        return bool(self._fetcher.known(name).asked)
+
+    def end(self, *, well: bool, parts: Mapping[str, Parts] | None = None) -> None:
+        """Tells how they ended. `parts` are contracts.Served's for each kind; a build without any did not end well."""
+        self.is_well = well
+        for build in self._known:
+            own = (parts or {}).get(build.kind, {})
+            build.end(well=well and bool(own), parts=own)
+
+    def gather(self, *, everything: bool) -> list[Serving]:
+        """Finds out what the builds asked for: what the level has of it, and with `everything` what it lacks. Those that
+        may have asked for something else than the last time."""
+        heads = {build: frozenset(head for heads in build.parts.values() for head in heads) for build in self._edited()}
+        new: set[bytes] = set()
+        for build, own in heads.items():
+            new |= self._lacking(own, (*build.lists.values(), build.kind))
+        if new and everything:
+            self._take(self.folder.path, new)
+        brought = dict(self._brought(new))
+        self.is_lost = everything and len(brought) < len(new) / 2
+        found = {action: record.entry for action, record in self._fetcher.there().items()} | brought
+        for build, own in heads.items():
+            for action, entry in found.items():
+                if action[:PART] in own:
+                    build.found(action, entry)
+        return list(heads)
+
+    def _edited(self) -> list[Serving]:
+        return [build for build, warmth in self._known.items() if build.is_well and warmth.inputs != build.inputs]
+
+    def noted(self) -> dict[Serving, Warmth]:
+        """What is to be noted of builds that asked for nothing new, or whose GOCACHE did not keep what they made."""
+        if self.is_lost:
+            return dict.fromkeys(self._known, Warmth())
+        edited = self._edited()
+        now = time.time()
+        return {
+            build: msgspec.structs.replace(warmth, at=now)
+            for build, warmth in self._known.items()
+            if build.is_well and build not in edited
+        }
+
+    def _lacking(self, heads: Collection[bytes], names: Iterable[str]) -> set[bytes]:
+        """Those that the level has not by any of these lists, of which no more are read than it takes."""
+        lacking = set(heads)
+        for name in names:
+            if lacking:
+                self._fetcher.known(name)
+                lacking -= {action[:PART] for action in self._fetcher.there()}
+        return lacking
+
+    def _brought(self, heads: Collection[bytes]) -> Iterator[tuple[bytes, Entry]]:
+        for action in self.folder.actions() if heads else ():
+            found = self.folder.find(action) if action[:PART] in heads else None
+            if found is not None:
+                yield action, found[0]

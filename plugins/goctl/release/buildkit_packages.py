@@ -1,0 +1,138 @@
+"""Compiled packages that builders share with other machines, by way of the cache's levels.
+
+A builder compiles in a GOCACHE of its own, which no server of this machine reaches: it may be anywhere. So what others have
+compiled is laid into it by a build of its own before, and what is new there is fetched by another one afterwards, while
+images are on their way to registries. The steps that compile are the same, with or without: their caches hold what they did.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from goctl.buildkit.dockerfile_packages import WANTED, giving_text, taking_text
+from goctl.buildkit.hcl import BakeFile, Value
+from goctl.buildkit.run import Results
+from goctl.buildkit.run_document import Files, Nowhere, Output
+from goctl.cacheprog.actions import CompileActions
+from goctl.cacheprog.carried import Carried
+from goctl.errors import GoctlError, Interrupted
+from goctl.events import Notice
+from goctl.golang.elsewhere import kind_of, parts, programs_of
+from goctl.plan.model import CompileStep
+from goctl.release.session import Session
+from goctl.system.files import storage_errors
+from goctl.values import Platform
+
+#: Builds the targets of a bake file: their outputs, and the platforms that something is run on.
+Bake = Callable[[BakeFile, Mapping[str, Output], tuple[Platform, ...]], Results]
+
+#: Of the bake file's targets that give packages and take them.
+_NAME: Final = "goctl-packages"
+
+
+class Compiled(NamedTuple):
+    """What one target of a bake file compiles, in the Go image `image`, and where it is put."""
+
+    image: str
+    steps: Sequence[CompileStep]
+    output: Files
+
+
+class Packages:
+    """What the builds of one engine share. `where` names the builder's GOCACHE."""
+
+    def __init__(self, session: Session, bake: Bake, where: Callable[[], str]) -> None:
+        self._session = session
+        self._bake = bake
+        self._where = where
+
+    @property
+    def are_shared(self) -> bool:
+        return self._session.compile_cache is not None
+
+    @contextlib.contextmanager
+    def shared(self, targets: Sequence[Compiled]) -> Iterator[None]:
+        """Around a bake of targets: what others compiled is there before, and what is new is taken when the run is known to
+        be good."""
+        actions = self._session.compile_cache
+        if actions is None or not targets:
+            yield
+            return
+        # Any of their images has what it takes to move files.
+        image = targets[0].image
+        carried = self._carried(actions, targets, image)
+        try:
+            self._give(carried, image)
+            yield
+        except BaseException:
+            carried.end(well=False)
+            raise
+        carried.end(well=True, parts=self._parts(targets))
+
+    def _carried(self, actions: CompileActions, targets: Sequence[Compiled], image: str) -> Carried:
+        scratch = self._session.scratch
+        with storage_errors(str(scratch)):
+            scratch.mkdir(parents=True, exist_ok=True)
+        kinds: dict[str, dict[str, str]] = {}
+        for own in targets:
+            for kind, steps in self._kinds(own).items():
+                kinds.setdefault(kind, {}).update(programs_of(steps))
+        return actions.carry(scratch, self._where(), kinds, partial(self._take, image))
+
+    def _kinds(self, own: Compiled) -> dict[str, list[CompileStep]]:
+        found: dict[str, list[CompileStep]] = {}
+        for step in own.steps:
+            found.setdefault(kind_of(self._toolchain(own.image), step), []).append(step)
+        return found
+
+    def _toolchain(self, image: str) -> str:
+        """What stands for an image's toolchain: the version that is used here, where its tag tells of no other, for then
+        both share what they compile."""
+        own = self._session.toolchain().version
+        tag = re.search(r":(\d+\.\d+(?:\.\d+)?)(?:-[\w.-]+)?$", image)
+        return own if tag is not None and f"{own}.".startswith(f"go{tag[1]}.") else image
+
+    def _give(self, carried: Carried, image: str) -> None:
+        """Lays what others compiled into the builder's GOCACHE."""
+        if not carried.ready():
+            return
+        context = carried.folder.path.relative_to(self._session.root).as_posix()
+        self._run({"context": context, "dockerfile-inline": giving_text(image, _once())}, Nowhere())
+
+    def _take(self, image: str, folder: Path, heads: Collection[bytes]) -> None:
+        """Brings what the builder compiled into a folder."""
+        with tempfile.TemporaryDirectory(prefix="wanted-", dir=self._session.scratch) as name:
+            Path(name, WANTED).write_text("".join(f"{head.hex()}\n" for head in sorted(heads)), "ascii")
+            context = Path(name).relative_to(self._session.root).as_posix()
+            self._run({"context": context, "dockerfile-inline": taking_text(image, _once())}, Files(folder))
+
+    def _run(self, table: Mapping[str, Value], output: Output) -> None:
+        """A build of its own. One that fails is no reason for a release to fail."""
+        unattested: Value = [{"type": "provenance", "disabled": True}]
+        try:
+            self._bake({"target": {_NAME: {**table, "attest": unattested}}}, {_NAME: output}, ())
+        except Interrupted:
+            raise
+        except GoctlError as error:
+            words = str(error).splitlines()[0]
+            self._session.emit(Notice(f"compiled packages are not shared with the builder in this run: {words}"))
+
+    def _parts(self, targets: Sequence[Compiled]) -> dict[str, dict[str, frozenset[bytes]]]:
+        """What go told of the programs of each kind."""
+        found: dict[str, dict[str, frozenset[bytes]]] = {}
+        for own in targets:
+            for kind, steps in self._kinds(own).items():
+                told = parts(own.output.folder / f"{steps[0].platform.slug}.json")
+                found.setdefault(kind, {}).update(told or {})
+        return found
+
+
+def _once() -> str:
+    return secrets.token_hex(8)

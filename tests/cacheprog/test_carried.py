@@ -1,0 +1,176 @@
+"""Builds in a GOCACHE that no server reaches: what is carried there before, and what is brought back of it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+
+from goctl.cache.store import Records
+from goctl.cacheprog import carried
+from goctl.cacheprog.actions import Counts
+from goctl.cacheprog.folder import Entry, Folder
+from goctl.contracts import PART
+from tests.cacheprog.gocommand import Shelf, id_of
+from tests.cacheprog.test_server import LARGE, SMALL, Machine
+
+CONTENTS = {"a": SMALL, "b": LARGE, "c": LARGE[1:]}
+
+
+class Builder:
+    """A builder with a GOCACHE of its own, as a machine uses it. Each `build` is a release."""
+
+    def __init__(self, folder: Path, shelf: Shelf, name: str = "builder", memo: Records | None = None) -> None:
+        self.cache = Folder(folder / "builders-go-build")
+        self.name = name
+        self.machine = Machine(folder, shelf)
+        self.machine.memo = memo or self.machine.memo
+        self.compiled: list[str] = []
+        self.given: list[str] = []
+        #: What was asked for when it was brought back: how many actions, each time.
+        self.taken: list[int] = []
+        self.is_kept = True
+
+    def build(
+        self, contents: dict[str, bytes], inputs: str = "inputs", program: str = "app", *, well: bool = True
+    ) -> Counts:
+        actions = type(self.machine.actions)(self.machine.actions.level, self.machine.memo, self.machine.events.append)
+        scratch = self.cache.path.parent
+        scratch.mkdir(exist_ok=True)
+        own = actions.carry(scratch, self.name, {"kind": {program: inputs}}, self._take)
+        self.given = [action.hex() for action in own.folder.actions()] if own.ready() else []
+        for action in [bytes.fromhex(one) for one in self.given]:
+            self._copy(own.folder, self.cache, action)
+        self.compiled = [name for name in contents if not self.cache.has(id_of(name))]
+        for name in self.compiled:
+            self._compile(name, contents[name])
+        own.end(well=well, parts={"kind": {program: frozenset(id_of(name)[:PART] for name in contents)}} if well else None)
+        actions.keep()
+        counts = actions.close()
+        assert not own.folder.path.exists()
+        return counts
+
+    def _compile(self, name: str, content: bytes) -> None:
+        entry = Entry(hashlib.sha256(content).digest(), len(content), time.time_ns())
+        assert self.cache.put(entry, lambda: content)
+        self.cache.note(id_of(name), entry)
+
+    def _take(self, folder: Path, heads: Collection[bytes]) -> None:
+        self.taken.append(len(heads))
+        for action in list(self.cache.actions()) if self.is_kept else []:
+            if action[:PART] in heads:
+                self._copy(self.cache, Folder(folder), action)
+
+    @staticmethod
+    def _copy(source: Folder, target: Folder, action: bytes) -> None:
+        entry = source.entry(action)
+        assert entry is not None
+        assert target.put(entry, lambda: source.beginning(entry, entry.size))
+        target.note(action, entry)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path / "shelf")
+
+
+@pytest.fixture
+def builder(tmp_path: Path, shelf: Shelf) -> Builder:
+    return Builder(tmp_path / "one", shelf)
+
+
+def test_what_one_builder_compiled_another_need_not(builder: Builder, tmp_path: Path, shelf: Shelf) -> None:
+    assert builder.build(CONTENTS).sent == 3
+    assert (builder.given, builder.compiled, builder.taken) == ([], ["a", "b", "c"], [3])
+    other = Builder(tmp_path / "two", shelf, "another")
+    counts = other.build({**CONTENTS, "new": LARGE[2:]}, "edited")
+    assert (counts.brought, counts.sent) == (3, 1)
+    assert (len(other.given), other.compiled, other.taken) == (3, ["new"], [1])
+    assert not other.machine.warnings()
+
+
+def test_a_builder_and_a_go_command_of_a_machine_share(builder: Builder, tmp_path: Path, shelf: Shelf) -> None:
+    machine = Machine(tmp_path / "two", shelf)
+    machine.build(CONTENTS)
+    machine.actions.close()
+    builder.build(CONTENTS)
+    assert (len(builder.given), builder.compiled, builder.taken) == (3, [], [])
+    builder.build({**CONTENTS, "new": LARGE[2:]}, "edited")
+    third = Machine(tmp_path / "three", shelf)
+    assert third.build({**CONTENTS, "new": LARGE[2:]}, "edited") == [True] * 4
+    third.actions.close()
+
+
+def test_a_builder_that_knows_a_program_is_given_nothing(builder: Builder, shelf: Shelf) -> None:
+    builder.build(CONTENTS)
+    before = len(shelf.requests)
+    # Nothing was edited: nothing is asked for, before or after.
+    builder.build(CONTENTS)
+    assert (builder.given, builder.compiled, builder.taken) == ([], [], [3])
+    assert len(shelf.requests) == before
+    builder.build({**CONTENTS, "new": SMALL}, "edited")
+    assert (builder.given, builder.compiled, builder.taken) == ([], ["new"], [3, 1])
+
+
+def test_what_nobody_used_for_long_is_given_anew(
+    builder: Builder, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builder.build(CONTENTS)
+    emptied = Builder(tmp_path / "two", shelf, memo=builder.machine.memo)
+    emptied.build(CONTENTS)
+    assert (emptied.given, emptied.compiled) == ([], ["a", "b", "c"])
+    monkeypatch.setattr(carried, "LATELY", -1.0)
+    again = Builder(tmp_path / "three", shelf, memo=builder.machine.memo)
+    again.build(CONTENTS)
+    assert (len(again.given), again.compiled) == (3, [])
+
+
+def test_a_builder_that_keeps_nothing_is_not_believed(builder: Builder, tmp_path: Path, shelf: Shelf) -> None:
+    builder.build(CONTENTS)
+    builder.is_kept = False
+    assert builder.build({**CONTENTS, "d": LARGE[3:], "e": SMALL}, "edited").sent == 0
+    again = Builder(tmp_path / "two", shelf, memo=builder.machine.memo)
+    again.build(CONTENTS)
+    assert (len(again.given), again.compiled) == (3, [])
+
+
+def test_another_builder_is_not_believed_to_be_this_one(builder: Builder, tmp_path: Path, shelf: Shelf) -> None:
+    builder.build(CONTENTS)
+    other = Builder(tmp_path / "two", shelf, "another", memo=builder.machine.memo)
+    other.build(CONTENTS)
+    assert (len(other.given), other.compiled) == (3, [])
+
+
+def test_a_program_that_was_never_built_is_given_what_the_last_one_had(
+    builder: Builder, tmp_path: Path, shelf: Shelf
+) -> None:
+    builder.build(CONTENTS)
+    other = Builder(tmp_path / "two", shelf, "another")
+    other.build({"new": SMALL, **CONTENTS}, program="of another module")
+    assert (len(other.given), other.compiled, other.taken) == (3, ["new"], [1])
+
+
+@pytest.mark.parametrize("how", ["failed", "read-only"])
+def test_nothing_is_taken_that_nobody_may_have(builder: Builder, shelf: Shelf, how: str) -> None:
+    shelf.writes = how != "read-only"
+    assert builder.build(CONTENTS, well=how != "failed").sent == 0
+    assert builder.taken == []
+    assert shelf.asked("store") == []
+
+
+def test_a_level_that_is_down_is_told_once_and_costs_nothing_else(builder: Builder, shelf: Shelf) -> None:
+    shelf.down = True
+    assert builder.build(CONTENTS).sent == 0
+    assert len(builder.machine.warnings()) == 1
+
+
+def test_what_is_damaged_on_the_way_is_not_sent(builder: Builder, tmp_path: Path, shelf: Shelf) -> None:
+    builder.build({"a": SMALL})
+    output = Path(builder.cache.output(builder.cache.entry(id_of("a")) or Entry(b"", 0, 0)) or "")
+    output.write_bytes(b"smalL")
+    other = Builder(tmp_path / "two", shelf, "another")
+    other.build({"a": SMALL})
+    assert other.compiled == []
