@@ -1,7 +1,7 @@
 """goctl's BuildKit engine beside a hand-written Dockerfile and plain `docker buildx bake`, on one builder, as ratios.
 
     python benchmarks/bench_buildkit.py --builder NAME --registry localhost:5000 --go-image localhost:5000/golang:1.26
-        [--only cold,edit,targets,nothing,unrelated] [--rounds N] [--commands 4]
+        [--only cold,edit,targets,nothing,unrelated,packages] [--rounds N] [--commands 4]
 
 The Dockerfile has what its best practice asks for: several stages, the build platform's Go, cache mounts for modules and
 builds. Both sides push programs without debug information to the same registry, for three platforms. The program needs
@@ -12,6 +12,8 @@ nothing but Go's standard library, so that no builder has to reach a module prox
     targets    as edit, for all commands at once
     nothing    nothing changed since
     unrelated  a package was edited that the command does not import: nothing may be built
+    packages   `compile = "buildkit"` beside itself, with a level of the cache that has what another builder compiled and
+               without: on an empty builder, and for an edit on a warm one
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ import measure
 from contenders import Bench
 from measure import Comparison, Run, tell
 
-CASES = ("cold", "edit", "targets", "nothing", "unrelated")
+CASES = ("cold", "edit", "targets", "nothing", "unrelated", "packages")
 PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7")
 MODES = ("host", "buildkit")
 BY_HAND = """FROM --platform=$BUILDPLATFORM {go} AS build
@@ -94,8 +96,8 @@ class Bakery:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
-    def write(self, name: str, count: int, space: str) -> None:
-        """Says what is to be built, and where it is pushed to."""
+    def write(self, name: str, count: int, space: str, *, level: bool = False) -> None:
+        """Says what is to be built, where it is pushed to, and whether packages are shared."""
         folder = self.folders[name]
         place = f"{self.bench.registry}/baked/{name.replace(' ', '-')}/{space}"
         if name == "by hand":
@@ -117,6 +119,7 @@ class Bakery:
             lines += [f"[targets.{command}.image]", f'compile = "{name}"']
         lines += ["[registries.there]", f'url = "{place}"', "[publish]", 'tags = ["1"]']
         lines += ["[buildkit]", f'builder = "{self.args.builder}"', f'go-image = "{self.args.go_image}"']
+        lines += ["[cache.team]", f'url = "file:{(self.bench.work / "level").as_posix()}"'] if level else []
         self.put(folder, "goctl.toml", "\n".join(lines) + "\n")
 
     def run(self, name: str) -> Run:
@@ -199,6 +202,34 @@ def unrelated(bakery: Bakery) -> None:
     measured(bakery, "unrelated", dict.fromkeys(MODES, 1.0), lambda name: bakery.edit(name, "other"), 5)
 
 
+def packages(bakery: Bakery) -> None:
+    """Programs are edited before each round: no result is known, and what they are made of is."""
+    name = "buildkit"
+    shutil.rmtree(bakery.bench.work / "level", ignore_errors=True)
+    bakery.empty(name)
+    bakery.write(name, 1, "packages", level=True)
+    bakery.run(name)
+
+    def contender(what: Callable[[], None], *, level: bool) -> Callable[[], Run]:
+        def work() -> Run:
+            what()
+            bakery.write(name, 1, f"packages{next(bakery.bench.numbers)}", level=level)
+            bakery.edit(name)
+            return bakery.run(name)
+
+        return work
+
+    def warm() -> None:
+        bakery.edit(name)
+        bakery.run(name)
+
+    for group, what, bar in (("empty builder", lambda: bakery.empty(name), 0.5), ("warm builder, an edit", warm, 1.1)):
+        names = {"shared": contender(what, level=True), "alone": contender(what, level=False)}
+        made = measure.rounds(bakery.args.rounds or 3, names)
+        pair = (tuple(made["shared"]), tuple(made["alone"]))
+        bakery.bench.comparisons.append(Comparison(group, "compiled packages", "shared", "alone", *pair, bar=bar))
+
+
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--builder", required=True, help="the builder of buildx; the case `cold` empties its cache")
@@ -221,7 +252,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     bench = Bench(work, args.registry, args)
     bakery = Bakery(bench, args.commands)
-    steps = {"cold": cold, "edit": edit, "targets": targets, "nothing": nothing, "unrelated": unrelated}
+    steps = {"cold": cold, "edit": edit, "targets": targets, "nothing": nothing, "unrelated": unrelated, "packages": packages}
     try:
         for case in CASES:
             if case in wanted:
