@@ -252,7 +252,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     bench = Bench(work, args.registry, args)
     bakery = Bakery(bench, args.commands)
-    steps = {"cold": cold, "edit": edit, "targets": targets, "nothing": nothing, "unrelated": unrelated, "packages": packages}
+    steps = dict(zip(CASES, (cold, edit, targets, nothing, unrelated, packages), strict=True))
     try:
         for case in CASES:
             if case in wanted:

@@ -54,15 +54,16 @@ class Builds:
 
     def checkout(self, name: str, builder: str, *, compile: str = "buildkit") -> Project:
         more = f'[cache.team]\nurl = "file:{self.root / "level"}"\n'
-        made = project(self.root / name / "probe", f"{self.space}-{name}", builder, self.go_image, compile=compile, more=more)
+        folder, space = self.root / name / "probe", f"{self.space}-{name}"
+        made = project(folder, space, builder, self.go_image, compile=compile, more=more)
         file = made.root / "goctl.toml"
         text = re.sub("default = .*", 'default = ["linux/arm64"]', file.read_text())
         file.write_text(text.replace('packages = ["./cmd/probe"]', f'packages = ["./cmd/probe"]\nflags = ["{self.flag}"]'))
         return made
 
     def actions(self, builder: str, since: float) -> int:
-        """How many actions a builder's GOCACHE has that were made since then, in seconds since 1970; but for the indexes that
-        go makes of what it reads."""
+        """How many actions a builder's GOCACHE has that were made since then, in seconds since 1970; but for indexes that go
+        makes of what it reads."""
         context = self.root / secrets.token_hex(4)
         context.mkdir()
         (context / "Dockerfile").write_text(

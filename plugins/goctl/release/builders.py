@@ -17,6 +17,7 @@ from goctl.buildkit.nodes_declared import Declared, declared, differences
 from goctl.buildkit.nodes_toml import daemon as configured
 from goctl.errors import BuilderError, ConfigError
 from goctl.events import Document, Notice, Table
+from goctl.release.buildkit_ready import note_emptied
 from goctl.release.looks import span
 from goctl.values import ByteSize, to_json
 
@@ -70,6 +71,7 @@ def _replace(
         return
     _say(session, f"builder {found.name} is made anew: {words}")
     builders.remove(found, keep_cache=found.driver == wanted.driver)
+    note_emptied(session, found.name)
 
 
 def _described(wanted: Declared) -> str:
@@ -123,6 +125,7 @@ def remove(session: Session, *, dry: bool, name: str, keep_cache: bool, force: b
         _say(session, f"would remove builder {found.name}")
         return
     builders.remove(found, keep_cache=keep_cache)
+    note_emptied(session, found.name)
     _say(session, f"removed builder {found.name}")
 
 
@@ -160,6 +163,7 @@ def prune(session: Session, *, dry: bool, name: str, older: str, keep: str, ever
         _say(session, f"would remove up to {ByteSize(could)} from builder {found.name}")
         return
     freed = builders.prune(found.name, older=age, keep=size, everything=everything)
+    note_emptied(session, found.name)
     _say(session, f"removed {ByteSize(freed)} from the cache of builder {found.name}")
 
 

@@ -25,7 +25,7 @@ from goctl.plan.facts import Facts
 from goctl.plan.model import CompileStep, ImageStep, IndexStep, Plan, Step
 from goctl.release.session import Session
 from goctl.system.files import storage_errors
-from goctl.values import Platform, name_of
+from goctl.values import Platform
 
 if TYPE_CHECKING:
     from goctl.buildkit.dockerfile_recipes import Recipes
@@ -236,10 +236,10 @@ class BuildKitEngine:
 
     def _packages(self) -> Packages:
         from goctl.release.buildkit_packages import Packages
-        from goctl.release.buildkit_ready import remembered
+        from goctl.release.buildkit_ready import holdings, remembered
 
         def where() -> str:
-            return name_of(*(remembered(self._session) or self._found()).identity)
+            return holdings(self._session, remembered(self._session) or self._found())
 
         return Packages(self._session, self._bake, where)
 

@@ -7,6 +7,7 @@ until a builder does not act as it should; then it is asked again.
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -15,12 +16,13 @@ import msgspec
 from goctl.buildkit.nodes import Builder
 from goctl.events import Notice
 from goctl.plan.keys import combine
-from goctl.values import Digest, from_json, to_json
+from goctl.values import Digest, from_json, name_of, to_json
 
 if TYPE_CHECKING:
     from goctl.release.session import Session
 
 _KIND: Final = "builder"
+_EMPTIED: Final = "builder-emptied"
 #: Seconds for which a look at a builder is believed.
 LATELY: Final = 900.0
 #: What decides which builder a name stands for.
@@ -64,11 +66,23 @@ def ready(session: Session) -> Builder:
     name, found = session.config.buildkit.builder, look(session)
     if found is None and name:
         create(session, dry=False, replace=False, force=False)
+        note_emptied(session, name)
     if found is None or not all(node.is_running for node in found.machines):
         session.emit(Notice(f"starting builder {name or '(current)'}", level="info"))
         found = builders.bootstrap(name)
     session.memo.put(_KIND, _key(session), to_json(_Seen(time.time(), found)))
     return found
+
+
+def holdings(session: Session, builder: Builder) -> str:
+    """What stands for all that a builder keeps; something else once it was emptied from here."""
+    emptied = session.stores.records.get(_EMPTIED, name_of(builder.name)) or b""
+    return name_of(*builder.identity, emptied.hex())
+
+
+def note_emptied(session: Session, name: str) -> None:
+    """Notes that a builder lost of what it kept."""
+    session.stores.records.put(_EMPTIED, name_of(name), secrets.token_bytes(8))
 
 
 def _key(session: Session) -> Digest:

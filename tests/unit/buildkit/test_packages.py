@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 from tests.unit.buildkit.test_pieces import compilation, recipe
 
+from goctl.buildkit import builders as making
 from goctl.buildkit.dockerfile import GO_CACHE, programs_text
 from goctl.buildkit.dockerfile_packages import WANTED, giving_text, taking_text
 from goctl.buildkit.hcl import BakeFile
+from goctl.buildkit.nodes import Builder as Made
 from goctl.buildkit.run import Baked, Results
 from goctl.buildkit.run_document import Files, Output
 from goctl.cacheprog.folder import Entry, Folder
@@ -26,7 +28,9 @@ from goctl.errors import BuilderError, Interrupted
 from goctl.events import Event, Notice
 from goctl.plan.facts import Toolchain
 from goctl.plan.model import CompileStep
+from goctl.release import builders as tasks
 from goctl.release.buildkit_packages import Compiled, Packages
+from goctl.release.buildkit_ready import holdings
 from goctl.release.crew import assemble
 from goctl.release.session import Session
 from goctl.values import Digest, Platform
@@ -325,3 +329,25 @@ def test_toolchains_of_other_versions_share_nothing(tmp_path: Path, level: Path,
     other.image = image
     other.release()
     assert ("give" in other.builder.done) == shares
+
+
+@pytest.mark.parametrize("task", ["prune", "remove", "replace"])
+def test_a_builder_that_was_emptied_keeps_something_else(
+    tmp_path: Path, level: Path, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    session = Machine(tmp_path / "one/checkout", level, '[buildkit]\nbuilder = "farm"\n').session
+    farm, other = Made(name="farm", driver="docker-container"), Made(name="other", driver="docker-container")
+    monkeypatch.setattr(making, "builders", lambda: (farm, other))
+    monkeypatch.setattr(making, "prune", lambda *args, **options: 0)
+    for name in ("remove", "create"):
+        monkeypatch.setattr(making, name, lambda *args, **options: None)
+    before = [holdings(session, builder) for builder in (farm, other)]
+    assert before[0] == holdings(session, farm)
+    if task == "prune":
+        tasks.prune(session, dry=False, name="farm", older="", keep="", everything=True, force=True)
+    elif task == "remove":
+        tasks.remove(session, dry=False, name="farm", keep_cache=False, force=True)
+    else:
+        tasks.create(session, dry=False, replace=True, force=True)
+    assert holdings(session, farm) != before[0]
+    assert holdings(session, other) == before[1]
