@@ -77,6 +77,14 @@ def shelf(tmp_path: Path) -> Shelf:
     return Shelf(tmp_path / "shelf")
 
 
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> int:
+    """No action is too few; how many are so by default."""
+    fewest = carried.FEWEST
+    monkeypatch.setattr(carried, "FEWEST", 1)
+    return fewest
+
+
 @pytest.fixture
 def builder(tmp_path: Path, shelf: Shelf) -> Builder:
     return Builder(tmp_path / "one", shelf)
@@ -174,3 +182,24 @@ def test_what_is_damaged_on_the_way_is_not_sent(builder: Builder, tmp_path: Path
     other = Builder(tmp_path / "two", shelf, "another")
     other.build({"a": SMALL})
     assert other.compiled == []
+
+
+def test_a_few_are_left_until_there_are_more(
+    builder: Builder, tmp_path: Path, shelf: Shelf, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carried, "FEWEST", few)
+    many = {f"package {number}": LARGE[number:] for number in range(few)}
+    builder.build(many)
+    added = {f"new {number}": LARGE[number + few :] for number in range(few)}
+    first = dict(list(added.items())[: few - 1])
+    builder.build({**many, **first}, "edited")
+    assert builder.taken == [few]
+    # Whoever is given packages meanwhile compiles those few.
+    other = Builder(tmp_path / "two", shelf, "another")
+    other.build({**many, **first}, "edited")
+    assert (len(other.given), other.compiled, other.taken) == (few, list(first), [])
+    builder.build({**many, **added}, "edited again")
+    assert builder.taken == [few, few]
+    third = Builder(tmp_path / "three", shelf, "a third")
+    third.build({**many, **added}, "edited again")
+    assert third.compiled == []

@@ -23,6 +23,9 @@ Take = Callable[[Path, Collection[bytes]], None]
 #: Seconds for which a GOCACHE that was used is believed to be what it was. BuildKit removes cache mounts that nobody used
 #: for two days, where they are large (cmd/buildkitd/config/gcpolicy.go).
 LATELY: Final = 172_800.0
+#: Actions that are brought back together. To have a builder hand over fewer takes longer than to compile them, which another
+#: one does as long as there are no more: those that are left stay lacking, and come with the next.
+FEWEST: Final = 10
 
 
 class Carried:
@@ -63,16 +66,17 @@ class Carried:
             build.end(well=well and bool(own), parts=own)
 
     def gather(self, *, everything: bool) -> list[Serving]:
-        """Finds out what the builds asked for: what the level has of it, and with `everything` what it lacks. Those that
-        may have asked for something else than the last time."""
+        """Finds out what the builds asked for: what the level has of it, and with `everything` what it lacks, if that is
+        enough. Those that may have asked for something else than the last time."""
         heads = {build: frozenset(head for heads in build.parts.values() for head in heads) for build in self._edited()}
         new: set[bytes] = set()
         for build, own in heads.items():
             new |= self._lacking(own, (*build.lists.values(), build.kind))
-        if new and everything:
+        brought: dict[bytes, Entry] = {}
+        if everything and len(new) >= FEWEST:
             self._take(self.folder.path, new)
-        brought = dict(self._brought(new))
-        self.is_lost = everything and len(brought) < len(new) / 2
+            brought |= self._brought(new)
+            self.is_lost = len(brought) < len(new) / 2
         found = {action: record.entry for action, record in self._fetcher.there().items()} | brought
         for build, own in heads.items():
             for action, entry in found.items():
@@ -105,7 +109,7 @@ class Carried:
         return lacking
 
     def _brought(self, heads: Collection[bytes]) -> Iterator[tuple[bytes, Entry]]:
-        for action in self.folder.actions() if heads else ():
+        for action in self.folder.actions():
             found = self.folder.find(action) if action[:PART] in heads else None
             if found is not None:
                 yield action, found[0]

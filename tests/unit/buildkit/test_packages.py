@@ -22,6 +22,7 @@ from goctl.buildkit.hcl import BakeFile
 from goctl.buildkit.nodes import Builder as Made
 from goctl.buildkit.run import Baked, Results
 from goctl.buildkit.run_document import Files, Output
+from goctl.cacheprog import carried
 from goctl.cacheprog.folder import Entry, Folder
 from goctl.contracts import PART
 from goctl.errors import BuilderError, Interrupted
@@ -252,6 +253,7 @@ def level(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _toolchain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carried, "FEWEST", 1)
     monkeypatch.setattr(Session, "toolchain", lambda session: Toolchain("go", "PATH", "go1.26.1", "/usr/local/go"))
 
 
