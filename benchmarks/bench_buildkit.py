@@ -220,6 +220,7 @@ def packages(bakery: Bakery) -> None:
         return work
 
     def warm() -> None:
+        bakery.write(name, 1, "warm", level=True)
         bakery.edit(name)
         bakery.run(name)
 
