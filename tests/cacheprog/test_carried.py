@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from goctl.cache.store import Records
 from goctl.cacheprog import carried
-from goctl.cacheprog.actions import Counts
+from goctl.cacheprog.actions import CompileActions, Counts
 from goctl.cacheprog.folder import Entry, Folder
 from goctl.contracts import PART
 from tests.cacheprog.gocommand import Shelf, id_of
@@ -33,11 +34,20 @@ class Builder:
         #: What was asked for when it was brought back: how many actions, each time.
         self.taken: list[int] = []
         self.is_kept = True
+        self.waits = threading.Event()
+        self.waits.set()
 
     def build(
-        self, contents: dict[str, bytes], inputs: str = "inputs", program: str = "app", *, well: bool = True
+        self,
+        contents: dict[str, bytes],
+        inputs: str = "inputs",
+        program: str = "app",
+        *,
+        well: bool = True,
+        linger: float = 15.0,
     ) -> Counts:
-        actions = type(self.machine.actions)(self.machine.actions.level, self.machine.memo, self.machine.events.append)
+        level, emit = self.machine.actions.level, self.machine.events.append
+        actions = CompileActions(level, self.machine.memo, emit, linger=linger)
         scratch = self.cache.path.parent
         scratch.mkdir(exist_ok=True)
         own = actions.carry(scratch, self.name, {"kind": {program: inputs}}, self._take)
@@ -60,6 +70,7 @@ class Builder:
 
     def _take(self, folder: Path, heads: Collection[bytes]) -> None:
         self.taken.append(len(heads))
+        self.waits.wait(60)
         for action in list(self.cache.actions()) if self.is_kept else []:
             if action[:PART] in heads:
                 self._copy(self.cache, Folder(folder), action)
@@ -203,3 +214,12 @@ def test_a_few_are_left_until_there_are_more(
     third = Builder(tmp_path / "three", shelf, "a third")
     third.build({**many, **added}, "edited again")
     assert third.compiled == []
+
+
+def test_a_builder_that_takes_its_time_keeps_nobody(builder: Builder) -> None:
+    builder.waits.clear()
+    began = time.monotonic()
+    assert builder.build(CONTENTS, linger=0.2).sent == 0
+    assert time.monotonic() - began < 10
+    builder.waits.set()
+    assert builder.machine.warnings() == ["what was compiled elsewhere did not reach the cache level shelf in time"]

@@ -79,6 +79,7 @@ class CompileActions:
         self._places: dict[Path, Place] = {}
         self._builds: list[Serving] = []
         self._carried: list[Carried] = []
+        self._gathering: list[Errand] = []
         self._folders = contextlib.ExitStack()
         #: Of builds that ended well, those whose lists are still to be written.
         self._unlisted: dict[tuple[Place, str], list[Serving]] = {}
@@ -140,8 +141,7 @@ class CompileActions:
             builds, self._builds = _parted(self._builds)
             carried, self._carried = _parted(self._carried)
         self._deliver(builds)
-        for one in carried:
-            self._sending.put(functools.partial(self._gather, one), LATER)
+        self._gathering += [self._sending.put(functools.partial(self._gather, one), LATER) for one in carried]
 
     def _gather(self, carried: Carried) -> bool:
         """Has what is new in a GOCACHE elsewhere brought here, and sends it."""
@@ -259,6 +259,8 @@ class CompileActions:
             lost = self._unsent + (self._sent if self._unlisted else 0)
             if lost and not self._failure:
                 self._emit(Notice(f"{lost} of go's actions did not reach the cache level {self.level.name} in time"))
+        if not self._failure and not abandon and not all(errand.done.done() for errand in self._gathering):
+            self._emit(Notice(f"what was compiled elsewhere did not reach the cache level {self.level.name} in time"))
         # Whoever is still at it is given up; nobody wants to hear of that.
         self._failure = self._failure or "the run has ended"
         self._folders.close()
