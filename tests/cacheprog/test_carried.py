@@ -50,7 +50,7 @@ class Builder:
         actions = CompileActions(level, self.machine.memo, emit, linger=linger)
         scratch = self.cache.path.parent
         scratch.mkdir(exist_ok=True)
-        own = actions.carry(scratch, self.name, {"kind": {program: inputs}}, self._take)
+        own = actions.carry(scratch, self.name, {"kind": {program: inputs}}, self)
         self.given = [action.hex() for action in own.folder.actions()] if own.ready() else []
         for action in [bytes.fromhex(one) for one in self.given]:
             self._copy(own.folder, self.cache, action)
@@ -68,7 +68,11 @@ class Builder:
         assert self.cache.put(entry, lambda: content)
         self.cache.note(id_of(name), entry)
 
-    def _take(self, folder: Path, heads: Collection[bytes]) -> None:
+    def lacking(self, heads: Collection[bytes]) -> Collection[bytes]:
+        there = {action[:PART] for action in self.cache.actions()}
+        return [head for head in heads if head not in there]
+
+    def take(self, folder: Path, heads: Collection[bytes]) -> None:
         self.taken.append(len(heads))
         self.waits.wait(60)
         for action in list(self.cache.actions()) if self.is_kept else []:
@@ -154,6 +158,24 @@ def test_a_builder_that_keeps_nothing_is_not_believed(builder: Builder, tmp_path
     again = Builder(tmp_path / "two", shelf, memo=builder.machine.memo)
     again.build(CONTENTS)
     assert (len(again.given), again.compiled) == (3, [])
+
+
+def test_what_is_there_is_not_given_again(builder: Builder, tmp_path: Path, shelf: Shelf) -> None:
+    builder.build(CONTENTS)
+    # Machines that come and go use one builder, and remember nothing of it.
+    other = Builder(tmp_path / "two", shelf)
+    other.cache = builder.cache
+    other.build({**CONTENTS, "new": SMALL}, "edited")
+    assert (other.given, other.compiled) == ([], ["new"])
+    assert not [each for each in other.machine.events if "came from" in str(each)]
+    action = id_of("b")
+    Path(other.cache.output(other.cache.entry(action) or Entry(b"", 0, 0)) or "").unlink()
+    for file in other.cache.path.rglob(f"{action.hex()}-a"):
+        file.unlink()
+    third = Builder(tmp_path / "three", shelf)
+    third.cache = Folder(builder.cache.path)
+    third.build(CONTENTS, "edited")
+    assert (third.given, third.compiled) == ([action.hex()], [])
 
 
 def test_another_builder_is_not_believed_to_be_this_one(builder: Builder, tmp_path: Path, shelf: Shelf) -> None:

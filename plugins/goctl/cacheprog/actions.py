@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from goctl.cacheprog import records
-from goctl.cacheprog.carried import Carried, Take
+from goctl.cacheprog.carried import Carried, Elsewhere
 from goctl.cacheprog.errands import LATER, Errand, Errands
 from goctl.cacheprog.fetching import PATIENCE, Fetcher
 from goctl.cacheprog.folder import Folder
@@ -109,15 +109,14 @@ class CompileActions:
             self._builds.append(serving)
         return serving
 
-    def carry(self, scratch: Path, where: str, kinds: Mapping[str, Mapping[str, str]], take: Take) -> Carried:
-        """For go builds in a GOCACHE that no server reaches, as a builder has one: what is carried there, in a folder below
-        `scratch`, and back from there by `take`. `where` is a name for that GOCACHE; `kinds` are the programs of each kind,
-        as in begin."""
+    def carry(self, scratch: Path, where: str, kinds: Mapping[str, Mapping[str, str]], elsewhere: Elsewhere) -> Carried:
+        """For go builds in a GOCACHE that no server reaches, as a builder has one: what is carried there in a folder that is
+        made below `scratch`. `where` is a name for that GOCACHE; `kinds` are the programs of each kind, as in begin."""
         with self._lock:
             made = tempfile.TemporaryDirectory(prefix="packages-", dir=scratch, ignore_cleanup_errors=True)
             place = self._place(Folder(Path(self._folders.enter_context(made))))
             builds = {kind: Serving(place, Installation(""), kind, programs, where) for kind, programs in kinds.items()}
-            carried = Carried(place, {build: self._warmth(build) for build in builds.values()}, take)
+            carried = Carried(place, {build: self._warmth(build) for build in builds.values()}, elsewhere)
             self._carried.append(carried)
         return carried
 

@@ -5,9 +5,9 @@ files, and what came of the builds is carried back afterwards.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -17,9 +17,6 @@ from goctl.cacheprog.serving import Place, Serving
 from goctl.cacheprog.shares import Parts
 from goctl.contracts import PART
 
-#: Brings actions, by the first bytes of their ids, into a folder; those that are not there, or not any more, it leaves out.
-Take = Callable[[Path, Collection[bytes]], None]
-
 #: Seconds for which a GOCACHE that was used is believed to be what it was. BuildKit removes cache mounts that nobody used
 #: for two days, where they are large (cmd/buildkitd/config/gcpolicy.go).
 LATELY: Final = 172_800.0
@@ -28,35 +25,46 @@ LATELY: Final = 172_800.0
 FEWEST: Final = 10
 
 
+class Elsewhere(Protocol):
+    """A GOCACHE that no server reaches. Actions are told by the first bytes of their ids."""
+
+    def lacking(self, heads: Collection[bytes]) -> Collection[bytes]:
+        """Those of these actions that it has not; none where it cannot be asked."""
+        ...
+
+    def take(self, folder: Path, heads: Collection[bytes]) -> None:
+        """Brings actions into a folder; those that are not there, or not any more, it leaves out."""
+        ...
+
+
 class Carried:
     """Builds of several kinds that are made together elsewhere. `known` is, for each, what was noted of it when it was last
     built there."""
 
-    def __init__(self, place: Place, known: Mapping[Serving, Warmth], take: Take) -> None:
+    def __init__(self, place: Place, known: Mapping[Serving, Warmth], elsewhere: Elsewhere) -> None:
         self.folder: Folder = place.folder
         self.is_well: bool | None = None
         #: Whether the GOCACHE did not keep what was compiled there: then it is not believed next time.
         self.is_lost = False
         self._fetcher = place.fetcher
         self._known = known
-        self._take = take
+        self._elsewhere = elsewhere
+        # Those that were built there lately have what they need, or nearly: nothing is asked.
         self._strange = [build for build, warmth in known.items() if not 0 <= time.time() - warmth.at <= LATELY]
-        # Those that were built there have what they need, or nearly; they are asked for nothing.
-        for build in self._strange:
-            self._fetcher.expect(build.lists.values(), build.kind)
 
     def ready(self) -> bool:
-        """Waits until what the level has is in the folder, as long as that is worth it; whether anything is."""
+        """Has in the folder what the level has and the GOCACHE lacks, as far as that is worth waiting for; whether there is
+        any."""
+        fetcher = self._fetcher
+        fetcher.last(name for build in self._strange for name in build.lists.values())
+        wanted: dict[bytes, None] = {}
         for build in self._strange:
-            self._fetcher.settle(build.lists.values())
-        # Of a program that was never built anywhere, what the last one of its kind had is most of what it needs.
-        new = [build.kind for build in self._strange if not any(map(self._asked, build.lists.values()))]
-        self._fetcher.expect(new)
-        self._fetcher.settle(new)
-        return self._fetcher.brought > 0
-
-    def _asked(self, name: str) -> bool:
-        return bool(self._fetcher.known(name).asked)
+            # Of a program that was never built anywhere, what the last one of its kind had is most of what it needs.
+            wanted |= dict.fromkeys(fetcher.last(build.lists.values()) or fetcher.last((build.kind,)))
+        if not wanted:
+            return False
+        lacking = frozenset(self._elsewhere.lacking({action[:PART] for action in wanted}))
+        return fetcher.bring([action for action in wanted if action[:PART] in lacking])
 
     def end(self, *, well: bool, parts: Mapping[str, Parts] | None = None) -> None:
         """Tells how they ended. `parts` are contracts.Served's for each kind; a build without any did not end well."""
@@ -74,7 +82,7 @@ class Carried:
             new |= self._lacking(own, (*build.lists.values(), build.kind))
         brought: dict[bytes, Entry] = {}
         if everything and len(new) >= FEWEST:
-            self._take(self.folder.path, new)
+            self._elsewhere.take(self.folder.path, new)
             brought |= self._brought(new)
             self.is_lost = len(brought) < len(new) / 2
         found = {action: record.entry for action, record in self._fetcher.there().items()} | brought

@@ -65,10 +65,16 @@ class Fetcher:
             self.known(kind)
         with self._lock:
             last = self._known[name].last()
+        self._begin(last)
+        return True
+
+    def _begin(self, actions: Iterable[bytes]) -> None:
+        """Begins to fetch those that the level has and the folder has not."""
+        with self._lock:
+            held = {action: record for action in actions if (record := self._held.get(action)) is not None}
         packs: dict[str, list[tuple[bytes, Record]]] = {}
-        for action in last:
-            record = found.get(action)
-            if record is not None and not self._folder.has(action):
+        for action, record in held.items():
+            if not self._folder.has(action):
                 packs.setdefault(record.pack, []).append((action, record))
         for pack, wanted in packs.items():
             with self._lock:
@@ -76,7 +82,6 @@ class Fetcher:
                 if own:
                     errand = self._errands.put(self._bringing(pack, own), SOON)
                     self._fetches |= dict.fromkeys((action for action, _ in own), errand)
-        return True
 
     def _read(self, name: str) -> dict[bytes, Record]:
         """Reads the list of a name: what it holds; nothing of a level that fails."""
@@ -151,16 +156,27 @@ class Fetcher:
                 return True
             return False
 
-    def settle(self, names: Iterable[str]) -> None:
-        """Waits until all that these lists tell of is here, as long as that is worth it: for who cannot ask."""
-        with self._patience as patience:
+    def last(self, names: Iterable[str]) -> list[bytes]:
+        """What the last builds asked for by the level's lists of these names, once they are here."""
+        names = list(names)
+        with self._lock:
+            for name in names:
+                if name not in self._lists:
+                    self._lists[name] = self._errands.put(functools.partial(self._look, name), URGENT)
+        with self._patience:
             for name in names:
                 self._wait(self._lists[name])
-            with self._lock:
-                fetches = list(self._fetches.values())
-            for errand in fetches:
-                if self._wait(errand):
+        with self._lock:
+            return [action for name in names if name in self._known for action in self._known[name].last()]
+
+    def bring(self, actions: Sequence[bytes]) -> bool:
+        """Fetches actions, and waits for them as long as that is worth it: for who cannot ask. Whether any is here."""
+        self._begin(actions)
+        with self._patience as patience:
+            for action in actions:
+                if action in self._fetches and self._wait(self._fetches[action]):
                     patience.found()
+        return self.brought > 0
 
     def _listing(self, name: str, action: bytes) -> Errand | None:
         """The errand of a list: begun now where nobody expected it, unless another list tells of the action."""

@@ -12,11 +12,10 @@ import re
 import secrets
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from goctl.buildkit.dockerfile_packages import WANTED, giving_text, taking_text
+from goctl.buildkit.dockerfile_packages import LACKING, WANTED, asking_text, giving_text, taking_text
 from goctl.buildkit.hcl import BakeFile, Value
 from goctl.buildkit.run import Results
 from goctl.buildkit.run_document import Files, Nowhere, Output
@@ -84,7 +83,7 @@ class Packages:
         for own in targets:
             for kind, steps in self._kinds(own).items():
                 kinds.setdefault(kind, {}).update(programs_of(steps))
-        return actions.carry(scratch, self._where(), kinds, partial(self._take, image))
+        return actions.carry(scratch, self._where(), kinds, _Cache(self._session, self._run, image))
 
     def _kinds(self, own: Compiled) -> dict[str, list[CompileStep]]:
         found: dict[str, list[CompileStep]] = {}
@@ -101,23 +100,18 @@ class Packages:
 
     def _give(self, carried: Carried, image: str) -> None:
         """Lays what others compiled into the builder's GOCACHE."""
-        if not carried.ready():
-            return
-        context = carried.folder.path.relative_to(self._session.root).as_posix()
-        self._run({"context": context, "dockerfile-inline": giving_text(image, _once())}, Nowhere())
+        if carried.ready():
+            self._run(carried.folder.path, giving_text(image, _once()), Nowhere())
 
-    def _take(self, image: str, folder: Path, heads: Collection[bytes]) -> None:
-        """Brings what the builder compiled into a folder."""
-        with tempfile.TemporaryDirectory(prefix="wanted-", dir=self._session.scratch) as name:
-            Path(name, WANTED).write_text("".join(f"{head.hex()}\n" for head in sorted(heads)), "ascii")
-            context = Path(name).relative_to(self._session.root).as_posix()
-            self._run({"context": context, "dockerfile-inline": taking_text(image, _once())}, Files(folder))
-
-    def _run(self, table: Mapping[str, Value], output: Output) -> None:
+    def _run(self, context: Path, dockerfile: str, output: Output) -> None:
         """A build of its own. One that fails is no reason for a release to fail."""
-        unattested: Value = [{"type": "provenance", "disabled": True}]
+        table: dict[str, Value] = {
+            "context": context.relative_to(self._session.root).as_posix(),
+            "dockerfile-inline": dockerfile,
+            "attest": [{"type": "provenance", "disabled": True}],
+        }
         try:
-            self._bake({"target": {_NAME: {**table, "attest": unattested}}}, {_NAME: output}, ())
+            self._bake({"target": {_NAME: table}}, {_NAME: output}, ())
         except Interrupted:
             raise
         except GoctlError as error:
@@ -132,6 +126,36 @@ class Packages:
                 told = parts(own.output.folder / f"{steps[0].platform.slug}.json")
                 found.setdefault(kind, {}).update(told or {})
         return found
+
+
+class _Cache:
+    """A builder's GOCACHE. Implements cacheprog.carried.Elsewhere."""
+
+    def __init__(self, session: Session, run: Callable[[Path, str, Output], None], image: str) -> None:
+        self._session = session
+        self._run = run
+        self._image = image
+
+    def lacking(self, heads: Collection[bytes]) -> Collection[bytes]:
+        with self._wanted(heads) as context, self._folder("lacking-") as found:
+            self._run(context, asking_text(self._image, _once()), Files(found))
+            file = found / LACKING
+            return [bytes.fromhex(line) for line in file.read_text("ascii").split()] if file.is_file() else []
+
+    def take(self, folder: Path, heads: Collection[bytes]) -> None:
+        with self._wanted(heads) as context:
+            self._run(context, taking_text(self._image, _once()), Files(folder))
+
+    @contextlib.contextmanager
+    def _wanted(self, heads: Collection[bytes]) -> Iterator[Path]:
+        with self._folder("wanted-") as folder:
+            (folder / WANTED).write_text("".join(f"{head.hex()}\n" for head in sorted(heads)), "ascii", newline="\n")
+            yield folder
+
+    @contextlib.contextmanager
+    def _folder(self, prefix: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=self._session.scratch) as folder:
+            yield Path(folder)
 
 
 def _once() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from base64 import urlsafe_b64encode
@@ -17,7 +18,7 @@ from tests.unit.buildkit.test_pieces import compilation, recipe
 
 from goctl.buildkit import builders as making
 from goctl.buildkit.dockerfile import GO_CACHE, programs_text
-from goctl.buildkit.dockerfile_packages import WANTED, giving_text, taking_text
+from goctl.buildkit.dockerfile_packages import LACKING, WANTED, asking_text, giving_text, taking_text
 from goctl.buildkit.hcl import BakeFile
 from goctl.buildkit.nodes import Builder as Made
 from goctl.buildkit.run import Baked, Results
@@ -126,11 +127,15 @@ def test_what_is_wanted_and_there_is_taken(tmp_path: Path, shell: tuple[str, ...
     made = place.run(taking_text(IMAGE, "once"), context)
     assert names_in(Folder(made)) == {"a", "c"}
     assert sum(path.is_file() for path in made.rglob("*")) == 4
+    shutil.rmtree(made)
+    made = place.run(asking_text(IMAGE, "once"), context)
+    assert (made / LACKING).read_text().split() == [id_of(name)[:PART].hex() for name in ("gone", "never was")]
 
 
 def test_no_step_is_the_same_twice() -> None:
     assert giving_text(IMAGE, "one") != giving_text(IMAGE, "two")
     assert taking_text(IMAGE, "one") != taking_text(IMAGE, "two")
+    assert asking_text(IMAGE, "one") != asking_text(IMAGE, "two")
 
 
 def test_what_compiles_tells_of_actions_only_where_that_is_of_use() -> None:
@@ -156,7 +161,10 @@ class Builder:
     def __call__(self, document: BakeFile, outputs: Mapping[str, Output], executed: tuple[Platform, ...]) -> Results:
         assert executed == ()
         ((name, table),) = document["target"].items()
-        what = "compile" if name != "goctl-packages" else "take" if isinstance(outputs[name], Files) else "give"
+        what = "compile"
+        if name == "goctl-packages":
+            text = str(table["dockerfile-inline"])
+            what = "give" if "/packages/." in text else "ask" if LACKING in text else "take"
         self.done.append(what)
         if what == self.broken:
             raise self.error
@@ -164,6 +172,11 @@ class Builder:
         if what == "give":
             given = Folder(self._context(table))
             self._copy(given, self.cache, {action[:PART] for action in given.actions()})
+        elif what == "ask":
+            assert isinstance(output, Files)
+            there = {action[:PART].hex() for action in self.cache.actions()}
+            wanted = (self._context(table) / WANTED).read_text().splitlines()
+            (output.folder / LACKING).write_text("".join(f"{one}\n" for one in wanted if one not in there))
         elif what == "take":
             assert isinstance(output, Files)
             heads = {bytes.fromhex(line) for line in (self._context(table) / WANTED).read_text().split()}
@@ -264,9 +277,9 @@ def test_a_builder_shares_what_it_compiles(tmp_path: Path, level: Path) -> None:
     other = Machine(tmp_path / "two/checkout", level)
     other.builder.packages = ("a", "b", "new")
     other.release("edited")
-    assert (other.builder.done, other.builder.compiled) == (["give", "compile", "take"], ["new"])
+    assert (other.builder.done, other.builder.compiled) == (["ask", "give", "compile", "take"], ["new"])
     other.release("edited", "again")
-    assert other.builder.done[3:] == ["compile"]
+    assert other.builder.done[4:] == ["compile"]
     assert other.warnings() == []
     assert list(other.session.scratch.iterdir()) == []
 
@@ -280,7 +293,7 @@ def test_without_levels_nothing_is_done_besides(tmp_path: Path, level: Path) -> 
     assert one.builder.done == []
 
 
-@pytest.mark.parametrize("broken", ["give", "take"])
+@pytest.mark.parametrize("broken", ["ask", "give", "take"])
 def test_a_builder_that_cannot_share_is_told_of_and_compiles(tmp_path: Path, level: Path, broken: str) -> None:
     Machine(tmp_path / "one/checkout", level).release()
     other = Machine(tmp_path / "two/checkout", level)
@@ -298,7 +311,7 @@ def test_an_interrupted_run_goes_on_with_nothing(tmp_path: Path, level: Path) ->
     other.builder.broken, other.builder.error = "give", Interrupted("interrupted")
     with pytest.raises(Interrupted):
         other.release()
-    assert other.builder.done == ["give"]
+    assert other.builder.done == ["ask", "give"]
 
 
 def test_a_build_that_failed_gives_nothing_away(tmp_path: Path, level: Path) -> None:
@@ -330,7 +343,7 @@ def test_toolchains_of_other_versions_share_nothing(tmp_path: Path, level: Path,
     other = Machine(tmp_path / "two/checkout", level)
     other.image = image
     other.release()
-    assert ("give" in other.builder.done) == shares
+    assert (other.builder.done[:2] == ["ask", "give"]) == shares
 
 
 @pytest.mark.parametrize("task", ["prune", "remove", "replace"])
