@@ -93,10 +93,11 @@ class CompileActions:
         """contracts.CompileCache."""
         with self._lock:
             place = self._places.get(folder) or self._place(Folder(folder))
-            serving = Serving(place, Installation(goroot), kind, programs)
-            warmth = self._warmth(serving)
-            if warmth.inputs == serving.inputs and warmth.actions and all(map(place.folder.has, warmth.actions)):
-                return None
+        serving = Serving(place, Installation(goroot), kind, programs)
+        warmth = self._warmth(serving)
+        if warmth.inputs == serving.inputs and warmth.actions and all(map(place.folder.has, warmth.actions)):
+            return None
+        with self._lock:
             # In the order in which go asks: it loads all packages before it compiles one.
             place.fetcher.expect((serving.installation.list,))
             place.fetcher.expect(serving.lists.values(), kind)
