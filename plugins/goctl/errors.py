@@ -210,3 +210,13 @@ class Interrupted(GoctlError):
     def __init__(self, message: str = "interrupted", *, exit_code: int = 130) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def joined(errors: Sequence[GoctlError]) -> GoctlError:
+    """One error for several: the first one's class, everybody's words, each said once."""
+    first = errors[0]
+    if all(isinstance(error, BuildError) for error in errors):
+        diagnostics = dict.fromkeys(d for error in errors if isinstance(error, BuildError) for d in error.diagnostics)
+        messages = dict.fromkeys(error.message for error in errors)
+        return BuildError("\n".join(messages), diagnostics=tuple(diagnostics), hint=first.hint)
+    return type(first)("\n".join(dict.fromkeys(str(error) for error in errors)), hint=first.hint)

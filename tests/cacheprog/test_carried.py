@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import tempfile
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,17 @@ from goctl.cacheprog import carried
 from goctl.cacheprog.actions import CompileActions, Counts
 from goctl.cacheprog.folder import Entry, Folder
 from goctl.contracts import PART
+from tests.cacheprog.caches import compiled, copied, heads_of
 from tests.cacheprog.gocommand import Shelf, id_of
 from tests.cacheprog.test_server import LARGE, SMALL, Machine
 
 CONTENTS = {"a": SMALL, "b": LARGE, "c": LARGE[1:]}
+
+
+@contextlib.contextmanager
+def _folder(above: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=above, ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
 
 class Builder:
@@ -50,41 +58,26 @@ class Builder:
         actions = CompileActions(level, self.machine.memo, emit, linger=linger)
         scratch = self.cache.path.parent
         scratch.mkdir(exist_ok=True)
-        own = actions.carry(scratch, self.name, {"kind": {program: inputs}}, self)
+        own = actions.carry(_folder(scratch), self.name, {"kind": {program: inputs}}, self)
         self.given = [action.hex() for action in own.folder.actions()] if own.ready() else []
-        for action in [bytes.fromhex(one) for one in self.given]:
-            self._copy(own.folder, self.cache, action)
+        copied(own.folder, self.cache, heads_of(own.folder) if self.given else ())
         self.compiled = [name for name in contents if not self.cache.has(id_of(name))]
         for name in self.compiled:
-            self._compile(name, contents[name])
+            compiled(self.cache, id_of(name), contents[name], time.time_ns())
         own.end(well=well, parts={"kind": {program: frozenset(id_of(name)[:PART] for name in contents)}} if well else None)
         actions.keep()
         counts = actions.close()
         assert not own.folder.path.exists()
         return counts
 
-    def _compile(self, name: str, content: bytes) -> None:
-        entry = Entry(hashlib.sha256(content).digest(), len(content), time.time_ns())
-        assert self.cache.put(entry, lambda: content)
-        self.cache.note(id_of(name), entry)
-
     def lacking(self, heads: Collection[bytes]) -> Collection[bytes]:
-        there = {action[:PART] for action in self.cache.actions()}
+        there = heads_of(self.cache)
         return [head for head in heads if head not in there]
 
     def take(self, folder: Path, heads: Collection[bytes]) -> None:
         self.taken.append(len(heads))
         self.waits.wait(60)
-        for action in list(self.cache.actions()) if self.is_kept else []:
-            if action[:PART] in heads:
-                self._copy(self.cache, Folder(folder), action)
-
-    @staticmethod
-    def _copy(source: Folder, target: Folder, action: bytes) -> None:
-        entry = source.entry(action)
-        assert entry is not None
-        assert target.put(entry, lambda: source.beginning(entry, entry.size))
-        target.note(action, entry)
+        copied(self.cache, Folder(folder), heads if self.is_kept else ())
 
 
 @pytest.fixture

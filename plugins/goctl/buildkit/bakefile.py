@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -15,6 +16,10 @@ from goctl.buildkit.hcl import BakeFile, Value
 from goctl.config.dockerfiles import is_registry
 from goctl.config.model import Config, Image
 from goctl.plan.model import IndexStep, Plan, PushStep
+
+#: What a target has that makes no attestations: buildx adds a provenance by default, with which one image becomes an index,
+#: and no two builds are alike.
+UNATTESTED: Final[Sequence[Mapping[str, Value]]] = [{"disabled": True, "type": "provenance"}]
 
 
 class Places(msgspec.Struct, frozen=True):
@@ -102,8 +107,7 @@ def _attestations(config: Config) -> list[Mapping[str, Value]]:
         found.append({"mode": own.provenance, "type": "provenance"})
     if own.sbom:
         found.append({"type": "sbom"})
-    # buildx adds a provenance by default, with which one image becomes an index, and no two builds are alike.
-    return found if own.provenance != "off" else [{"disabled": True, "type": "provenance"}, *found]
+    return found if own.provenance != "off" else [*UNATTESTED, *found]
 
 
 def secret(name: str, source: str) -> dict[str, Value]:

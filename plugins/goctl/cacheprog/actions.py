@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -110,12 +110,13 @@ class CompileActions:
             self._builds.append(serving)
         return serving
 
-    def carry(self, scratch: Path, where: str, kinds: Mapping[str, Mapping[str, str]], elsewhere: Elsewhere) -> Carried:
-        """For go builds in a GOCACHE that no server reaches, as a builder has one: what is carried there in a folder that is
-        made below `scratch`. `where` is a name for that GOCACHE; `kinds` are the programs of each kind, as in begin."""
+    def carry(
+        self, folder: AbstractContextManager[Path], where: str, kinds: Mapping[str, Mapping[str, str]], elsewhere: Elsewhere
+    ) -> Carried:
+        """For go builds in a GOCACHE that no server reaches, as a builder has one: what is carried there, in a folder that
+        stays until `close`. `where` is a name for that GOCACHE; `kinds` are the programs of each kind, as in begin."""
         with self._lock:
-            made = tempfile.TemporaryDirectory(prefix="packages-", dir=scratch, ignore_cleanup_errors=True)
-            place = self._place(Folder(Path(self._folders.enter_context(made))))
+            place = self._place(Folder(self._folders.enter_context(folder)))
             builds = {kind: Serving(place, Installation(""), kind, programs, where) for kind, programs in kinds.items()}
             carried = Carried(place, {build: self._warmth(build) for build in builds.values()}, elsewhere)
             self._carried.append(carried)

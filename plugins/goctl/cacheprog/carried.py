@@ -56,7 +56,7 @@ class Carried:
         """Has in the folder what the level has and the GOCACHE lacks, as far as that is worth waiting for; whether there is
         any."""
         fetcher = self._fetcher
-        fetcher.last(name for build in self._strange for name in build.lists.values())
+        fetcher.look(name for build in self._strange for name in build.lists.values())
         wanted: dict[bytes, None] = {}
         for build in self._strange:
             # Of a program that was never built anywhere, what the last one of its kind had is most of what it needs.

@@ -156,13 +156,17 @@ class Fetcher:
                 return True
             return False
 
-    def last(self, names: Iterable[str]) -> list[bytes]:
-        """What the last builds asked for by the level's lists of these names, once they are here."""
-        names = list(names)
+    def look(self, names: Iterable[str]) -> None:
+        """Begins to read the level's lists of these names, and fetches nothing."""
         with self._lock:
             for name in names:
                 if name not in self._lists:
                     self._lists[name] = self._errands.put(functools.partial(self._look, name), URGENT)
+
+    def last(self, names: Iterable[str]) -> list[bytes]:
+        """What the last builds asked for by the level's lists of these names, once they are here."""
+        names = list(names)
+        self.look(names)
         with self._patience:
             for name in names:
                 self._wait(self._lists[name])

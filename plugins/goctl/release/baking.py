@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from goctl.buildkit.run_document import Output, Push
+from goctl.errors import joined as joined_errors
 from goctl.registry.client import connect
 from goctl.registry.documents import parse
 from goctl.registry.joining import join
 from goctl.registry.keychain import Keychain
 from goctl.registry.sources import Repository
 from goctl.release.extensions import scheme
-from goctl.release.walk import joined as joined_errors
 from goctl.values import DOCKER_HUB, Digest, ImageRef
 
 if TYPE_CHECKING:

@@ -49,6 +49,7 @@ def create(session: Session, *, dry: bool, replace: bool, force: bool) -> None:
         return
     if not dry:
         builders.create(wanted)
+        note_emptied(session, wanted.name)
         _say(session, f"made {_described(wanted)}")
 
 
@@ -71,7 +72,6 @@ def _replace(
         return
     _say(session, f"builder {found.name} is made anew: {words}")
     builders.remove(found, keep_cache=found.driver == wanted.driver)
-    note_emptied(session, found.name)
 
 
 def _described(wanted: Declared) -> str:

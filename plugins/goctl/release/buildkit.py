@@ -8,9 +8,7 @@ own requests, and named when everything is everywhere, so that a target that fai
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -24,12 +22,11 @@ from goctl.errors import BuilderError, BuildError, ConfigError, GoctlError, Inte
 from goctl.plan.facts import Facts
 from goctl.plan.model import CompileStep, ImageStep, IndexStep, Plan, Step
 from goctl.release.session import Session
-from goctl.system.files import storage_errors
 from goctl.values import Platform
 
 if TYPE_CHECKING:
     from goctl.buildkit.dockerfile_recipes import Recipes
-    from goctl.buildkit.hcl import BakeFile, Value
+    from goctl.buildkit.hcl import BakeFile
     from goctl.buildkit.nodes import Builder
     from goctl.buildkit.run import Job, Results
     from goctl.buildkit.run_document import Output
@@ -93,7 +90,7 @@ class BuildKitEngine:
         if compiles:
             from goctl.release.buildkit_programs import programs
 
-            with self._folder("programs-") as folder:
+            with self._session.folder("programs-") as folder:
                 yield from programs(self._session, compiles, folder, self._bake, self._packages())
         images = [step for step in steps if isinstance(step, ImageStep)]
         if images:
@@ -135,7 +132,7 @@ class BuildKitEngine:
         found = find_recipes(self._session, self._plan(images), self._facts(images))
         _refuse(found)
         made = [(recipe, [step for step in images if _name(step) == recipe.target]) for recipe in found.recipes]
-        with self._folder("pieces-") as folder:
+        with self._session.folder("pieces-") as folder:
             baked = pieces(self._session, made, folder, self._bake, self._packages())
             yield from baked.failed.items()
             left = [step for step in images if step.id not in baked.failed]
@@ -161,15 +158,6 @@ class BuildKitEngine:
         except GoctlError as error:
             return step.id, error
 
-    @contextlib.contextmanager
-    def _folder(self, prefix: str) -> Iterator[Path]:
-        """A folder for what BuildKit hands over, beside what it will become."""
-        scratch = self._session.scratch
-        with storage_errors(str(scratch)):
-            scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=prefix, dir=scratch) as folder:
-            yield Path(folder)
-
     def _facts(self, images: Sequence[ImageStep]) -> Facts:
         """What Go says of the files that are compiled, where any are."""
         if not any(step.baking is not None and step.baking.inside for step in images):
@@ -191,7 +179,7 @@ class BuildKitEngine:
         by_target: dict[str, list[ImageStep]] = {}
         for step in images:
             by_target.setdefault(names[_name(step)], []).append(step)
-        with self._folder("images-") as folder:
+        with self._session.folder("images-") as folder:
             outputs: dict[str, Output] = {name: Layout(folder / name) for name in by_target}
             results = self._bake(_unattested(made.document), outputs, _executed(made))
             for name, own in by_target.items():
@@ -278,8 +266,9 @@ def _refuse(found: Recipes) -> None:
 
 def _unattested(document: BakeFile) -> BakeFile:
     """A bake file whose targets make no attestations: they would be left behind in the layout."""
-    none: Value = [{"type": "provenance", "disabled": True}]
-    return {**document, "target": {name: {**table, "attest": none} for name, table in document["target"].items()}}
+    from goctl.buildkit.bakefile import UNATTESTED
+
+    return {**document, "target": {name: {**table, "attest": UNATTESTED} for name, table in document["target"].items()}}
 
 
 def _executed(made: Made) -> tuple[Platform, ...] | None:

@@ -2,7 +2,7 @@
 
 A builder compiles in a GOCACHE of its own, which no server of this machine reaches: it may be anywhere. So what others have
 compiled is laid into it by a build of its own before, and what is new there is fetched by another one afterwards, while
-images are on their way to registries. The steps that compile are the same, with or without: their caches hold what they did.
+images are on their way to registries. The steps that compile do not depend on what was given: their caches hold.
 """
 
 from __future__ import annotations
@@ -10,24 +10,25 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from goctl.buildkit.bakefile import UNATTESTED
 from goctl.buildkit.dockerfile_packages import LACKING, WANTED, asking_text, giving_text, taking_text
 from goctl.buildkit.hcl import BakeFile, Value
 from goctl.buildkit.run import Results
 from goctl.buildkit.run_document import Files, Nowhere, Output
-from goctl.cacheprog.actions import CompileActions
-from goctl.cacheprog.carried import Carried
 from goctl.errors import GoctlError, Interrupted
 from goctl.events import Notice
 from goctl.golang.elsewhere import kind_of, parts, programs_of
 from goctl.plan.model import CompileStep
 from goctl.release.session import Session
-from goctl.system.files import storage_errors
 from goctl.values import Platform
+
+if TYPE_CHECKING:
+    from goctl.cacheprog.actions import CompileActions
+    from goctl.cacheprog.carried import Carried
 
 #: Builds the targets of a bake file: their outputs, and the platforms that something is run on.
 Bake = Callable[[BakeFile, Mapping[str, Output], tuple[Platform, ...]], Results]
@@ -76,14 +77,13 @@ class Packages:
         carried.end(well=True, parts=self._parts(targets))
 
     def _carried(self, actions: CompileActions, targets: Sequence[Compiled], image: str) -> Carried:
-        scratch = self._session.scratch
-        with storage_errors(str(scratch)):
-            scratch.mkdir(parents=True, exist_ok=True)
         kinds: dict[str, dict[str, str]] = {}
         for own in targets:
             for kind, steps in self._kinds(own).items():
                 kinds.setdefault(kind, {}).update(programs_of(steps))
-        return actions.carry(scratch, self._where(), kinds, _Cache(self._session, self._run, image))
+        return actions.carry(
+            self._session.folder("packages-"), self._where(), kinds, _Cache(self._session, self._run, image)
+        )
 
     def _kinds(self, own: Compiled) -> dict[str, list[CompileStep]]:
         found: dict[str, list[CompileStep]] = {}
@@ -108,7 +108,7 @@ class Packages:
         table: dict[str, Value] = {
             "context": context.relative_to(self._session.root).as_posix(),
             "dockerfile-inline": dockerfile,
-            "attest": [{"type": "provenance", "disabled": True}],
+            "attest": UNATTESTED,
         }
         try:
             self._bake({"target": {_NAME: table}}, {_NAME: output}, ())
@@ -137,7 +137,7 @@ class _Cache:
         self._image = image
 
     def lacking(self, heads: Collection[bytes]) -> Collection[bytes]:
-        with self._wanted(heads) as context, self._folder("lacking-") as found:
+        with self._wanted(heads) as context, self._session.folder("lacking-") as found:
             self._run(context, asking_text(self._image, _once()), Files(found))
             file = found / LACKING
             return [bytes.fromhex(line) for line in file.read_text("ascii").split()] if file.is_file() else []
@@ -148,14 +148,9 @@ class _Cache:
 
     @contextlib.contextmanager
     def _wanted(self, heads: Collection[bytes]) -> Iterator[Path]:
-        with self._folder("wanted-") as folder:
+        with self._session.folder("wanted-") as folder:
             (folder / WANTED).write_text("".join(f"{head.hex()}\n" for head in sorted(heads)), "ascii", newline="\n")
             yield folder
-
-    @contextlib.contextmanager
-    def _folder(self, prefix: str) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(prefix=prefix, dir=self._session.scratch) as folder:
-            yield Path(folder)
 
 
 def _once() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from goctl.buildkit.bakefile import secret, target_names
+from goctl.buildkit.bakefile import UNATTESTED, secret, target_names
 from goctl.buildkit.caches import own_cache
 from goctl.buildkit.context import ignore_file
 from goctl.buildkit.dockerfile import programs_text
@@ -76,7 +76,7 @@ def piece(session: Session, recipe: Recipe, what: str, text: str) -> dict[str, V
         write_atomic(inside(session.root, path, what=path), content.encode(), durable=False)
     table: dict[str, Value] = {
         "args": arguments(recipe),
-        "attest": [{"type": "provenance", "disabled": True}],
+        "attest": UNATTESTED,
         "cache-from": _caches(session.config.buildkit.cache_from, recipe.cache_from, recipe.target, what),
         "cache-to": _caches(session.config.buildkit.cache_to, recipe.cache_to, recipe.target, what),
         "context": ".",

@@ -66,7 +66,6 @@ def ready(session: Session) -> Builder:
     name, found = session.config.buildkit.builder, look(session)
     if found is None and name:
         create(session, dry=False, replace=False, force=False)
-        note_emptied(session, name)
     if found is None or not all(node.is_running for node in found.machines):
         session.emit(Notice(f"starting builder {name or '(current)'}", level="info"))
         found = builders.bootstrap(name)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import tarfile
-import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
@@ -39,14 +38,13 @@ def export(crew: Crew, file: Path, *, dry: bool) -> None:
         session.emit(Notice(f"would write {file}", level="info"))
         return
     file = Path(os.path.abspath(file))
-    session.scratch.mkdir(parents=True, exist_ok=True)
-    with session.lock(), tempfile.TemporaryDirectory(prefix="export.", dir=session.scratch) as folder:
-        level = ShelvedLevel("export", FolderShelf(Path(folder, "level"), shared=True))
-        count = _results(session, level, Path(folder, "value")) + _blobs(session, level)
-        count += _listings(crew, level, Path(folder, "value"))
-        packed = Path(folder, "packed")
+    with session.lock(), session.folder("export.") as folder:
+        level = ShelvedLevel("export", FolderShelf(folder / "level", shared=True))
+        count = _results(session, level, folder / "value") + _blobs(session, level)
+        count += _listings(crew, level, folder / "value")
+        packed = folder / "packed"
         with storage_errors(str(file)):
-            _pack(Path(folder, "level"), packed)
+            _pack(folder / "level", packed)
             size = packed.stat().st_size
             file.parent.mkdir(parents=True, exist_ok=True)
             move(packed, file)
@@ -139,23 +137,18 @@ def _unpack(session: Session, file: Path, level: ShelvedLevel) -> tuple[int, int
     import zstandard
 
     count = wrong = 0
-    session.scratch.mkdir(parents=True, exist_ok=True)
     try:
         with (
             open(file, "rb") as raw,
             zstandard.ZstdDecompressor().stream_reader(raw) as packed,
             tarfile.open(fileobj=packed, mode="r|") as archive,
-            tempfile.TemporaryDirectory(prefix="import.", dir=session.scratch) as folder,
+            session.folder("import.") as folder,
         ):
-            outer = FolderShelf(Path(folder))
+            outer = FolderShelf(folder)
             for member in archive:
                 space, _, key = member.name.partition("/")
                 content = archive.extractfile(member) if member.isreg() and len(member.name) < _MOST_NAME else None
-                if (
-                    content is None
-                    or space not in SPACES
-                    or not _is_ours(outer, space, key, content, level, Path(folder, "x"))
-                ):
+                if content is None or space not in SPACES or not _is_ours(outer, space, key, content, level, folder / "x"):
                     wrong += 1
                 else:
                     count += 1

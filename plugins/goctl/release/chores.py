@@ -19,6 +19,7 @@ from goctl.errors import (
     MovedError,
     RegistryError,
     StorageError,
+    joined,
 )
 from goctl.events import Notice, StageStarted, Table
 from goctl.golang import command, moduleinfo, moduleinit, modules, tidying
@@ -26,7 +27,6 @@ from goctl.plan.images import base_reference, wants_image
 from goctl.plan.select import platforms_of
 from goctl.plan.systems import SCRATCH
 from goctl.release import builders, clusters, compiled, copies, dockers, logins, looks, nightly, rollouts
-from goctl.release.walk import joined
 
 if TYPE_CHECKING:
     from goctl.release.bases import PinnedBases

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,9 +97,8 @@ def is_due(session: Session, member: Member) -> bool:
     last = member.level.header(*_LOOKED)
     if last is not None and time.time() - last.created < GRACE:
         return False
-    session.scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=session.scratch, prefix="looked.") as folder:
-        member.level.store(*_LOOKED, _empty(Path(folder)))
+    with session.folder("looked.") as folder:
+        member.level.store(*_LOOKED, _empty(folder))
     return True
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from goctl.errors import joined
 from goctl.events import Notice, Table
-from goctl.release.walk import joined
 from goctl.values import ByteSize, Duration
 
 if TYPE_CHECKING:

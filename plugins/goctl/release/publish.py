@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from goctl.contracts import Destination, Image, Index, Mounting, Preparing
-from goctl.errors import ConfigError, ExtensionError, GoctlError, Interrupted
+from goctl.errors import ConfigError, ExtensionError, GoctlError, Interrupted, joined
 from goctl.events import ReleasedImage, StepProgress, StepStarted
 from goctl.plan.model import ImageStep, IndexStep, Plan, PushStep
 from goctl.release import outcome
 from goctl.release.known import Known
 from goctl.release.tell import tell_step
-from goctl.release.walk import Results, joined
+from goctl.release.walk import Results
 
 if TYPE_CHECKING:
     from goctl.release.crew import Crew

@@ -6,10 +6,12 @@ that `config` starts no process and a release with nothing to do opens no connec
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +22,7 @@ from goctl.contracts import Bases, BlobStore, Destination, Engine, Memo
 from goctl.errors import Interrupted
 from goctl.events import Emit
 from goctl.plan.facts import Toolchain
-from goctl.system.files import Lock, inside, write_atomic
+from goctl.system.files import Lock, inside, storage_errors, write_atomic
 from goctl.system.process import children
 from goctl.values import to_json
 
@@ -214,6 +216,15 @@ class Session:
         """The lock that two runs in one project take turns by."""
         self._prepare_state()
         return Lock(self.state / "lock", waiting=self._waiter())
+
+    @contextlib.contextmanager
+    def folder(self, prefix: str) -> Iterator[Path]:
+        """A folder for the length of a `with`, on the disk of what its files will become. Raises StorageError."""
+        with storage_errors(str(self.scratch)):
+            self.scratch.mkdir(parents=True, exist_ok=True)
+            made = tempfile.TemporaryDirectory(prefix=prefix, dir=self.scratch, ignore_cleanup_errors=True)
+        with made as folder:
+            yield Path(folder)
 
     def tidy(self) -> None:
         """Removes what killed runs left behind. To be called with the lock: nothing in scratch is anybody's then."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from goctl.contracts import Archive, Artifact, Binary, Engine, Image, Index, Outcome
-from goctl.errors import BuildError, ExtensionError, GoctlError
+from goctl.errors import BuildError, ExtensionError, GoctlError, joined
 from goctl.events import StepStarted
 from goctl.plan.baking import EMBEDDED
 from goctl.plan.model import (
@@ -342,16 +342,6 @@ def _unsure(changed: Sequence[str]) -> BuildError:
         f"sources were edited while they were compiled: {', '.join(changed[:5])}",
         hint="run it again: what was compiled is not used",
     )
-
-
-def joined(errors: Sequence[GoctlError]) -> GoctlError:
-    """One error for several: the first one's class, everybody's words, each said once."""
-    first = errors[0]
-    if all(isinstance(error, BuildError) for error in errors):
-        diagnostics = dict.fromkeys(d for error in errors if isinstance(error, BuildError) for d in error.diagnostics)
-        messages = dict.fromkeys(error.message for error in errors)
-        return BuildError("\n".join(messages), diagnostics=tuple(diagnostics), hint=first.hint)
-    return type(first)("\n".join(dict.fromkeys(str(error) for error in errors)), hint=first.hint)
 
 
 def _no_result(step: AnyStep) -> ExtensionError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cacheprog.caches import compiled, copied, heads_of
+from tests.cacheprog.gocommand import id_of
 from tests.unit.buildkit.test_pieces import compilation, recipe
 
 from goctl.buildkit import builders as making
@@ -24,7 +25,7 @@ from goctl.buildkit.nodes import Builder as Made
 from goctl.buildkit.run import Baked, Results
 from goctl.buildkit.run_document import Files, Output
 from goctl.cacheprog import carried
-from goctl.cacheprog.folder import Entry, Folder
+from goctl.cacheprog.folder import Folder
 from goctl.contracts import PART
 from goctl.errors import BuilderError, Interrupted
 from goctl.events import Event, Notice
@@ -41,15 +42,8 @@ AMD64 = Platform.parse("linux/amd64")
 IMAGE = "golang:1.26"
 
 
-def id_of(name: str) -> bytes:
-    return hashlib.sha256(name.encode()).digest()
-
-
-def compiled(cache: Folder, name: str, at: int = 1) -> None:
-    content = f"package {name}".encode()
-    entry = Entry(hashlib.sha256(content).digest(), len(content), at)
-    assert cache.put(entry, lambda: content)
-    cache.note(id_of(name), entry)
+def _compiled(cache: Folder, name: str) -> None:
+    compiled(cache, id_of(name), f"package {name}".encode())
 
 
 def names_in(cache: Folder) -> set[str]:
@@ -101,9 +95,9 @@ class Place:
 def test_packages_come_to_their_places_and_leave_others_as_they_are(tmp_path: Path, shell: tuple[str, ...]) -> None:
     place, given = Place(tmp_path, shell), Folder(tmp_path / "given")
     for name in ("a", "b"):
-        compiled(given, name)
+        _compiled(given, name)
     for name in ("b", "c"):
-        compiled(place.cache, name)
+        _compiled(place.cache, name)
     old, young = place.cache.path / "goctl.000000", place.cache.path / "goctl.000001"
     for folder in (old, young):
         (folder / "aa").mkdir(parents=True)
@@ -117,7 +111,7 @@ def test_packages_come_to_their_places_and_leave_others_as_they_are(tmp_path: Pa
 def test_what_is_wanted_and_there_is_taken(tmp_path: Path, shell: tuple[str, ...]) -> None:
     place, context = Place(tmp_path, shell), tmp_path / "context"
     for name in ("a", "b", "c", "gone"):
-        compiled(place.cache, name)
+        _compiled(place.cache, name)
     entry = place.cache.entry(id_of("gone"))
     assert entry is not None
     Path(place.cache.output(entry) or "").unlink()
@@ -171,16 +165,16 @@ class Builder:
         output = outputs[name]
         if what == "give":
             given = Folder(self._context(table))
-            self._copy(given, self.cache, {action[:PART] for action in given.actions()})
+            copied(given, self.cache, heads_of(given))
         elif what == "ask":
             assert isinstance(output, Files)
-            there = {action[:PART].hex() for action in self.cache.actions()}
+            there = {head.hex() for head in heads_of(self.cache)}
             wanted = (self._context(table) / WANTED).read_text().splitlines()
             (output.folder / LACKING).write_text("".join(f"{one}\n" for one in wanted if one not in there))
         elif what == "take":
             assert isinstance(output, Files)
             heads = {bytes.fromhex(line) for line in (self._context(table) / WANTED).read_text().split()}
-            self._copy(self.cache, Folder(output.folder), heads)
+            copied(self.cache, Folder(output.folder), heads)
         else:
             assert isinstance(output, Files)
             self._compile(output.folder)
@@ -195,21 +189,12 @@ class Builder:
         names = [name for name in self.packages if not self.cache.has(id_of(name))]
         self.compiled += names
         for name in names:
-            compiled(self.cache, name)
+            _compiled(self.cache, name)
         ids = {name: urlsafe_b64encode(id_of(name)[:PART]).decode() for name in self.packages}
         actions: list[dict[str, Any]] = [{"ID": n, "Mode": "build", "ActionID": id} for n, id in enumerate(ids.values(), 1)]
         link = {"ID": 0, "Mode": "link", "Package": "example.com/shop/cmd/api", "Deps": [one["ID"] for one in actions]}
         folder.mkdir(parents=True)
         (folder / "linux-amd64.json").write_text(json.dumps([link, *actions]))
-
-    @staticmethod
-    def _copy(source: Folder, target: Folder, heads: set[bytes]) -> None:
-        for action in list(source.actions()):
-            entry = source.entry(action)
-            if action[:PART] in heads and entry is not None:
-                content = source.beginning(entry, entry.size)
-                assert target.put(entry, lambda content=content: content)  # type: ignore[misc]
-                target.note(action, entry)
 
 
 def _step(input: str) -> CompileStep:
