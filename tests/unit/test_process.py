@@ -7,11 +7,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.processes import runs
+from tests.waiting import until
 
 from goctl.errors import BuildError, GoctlError, Interrupted, ToolchainError
 from goctl.system import process
@@ -32,13 +33,6 @@ def gone(pid: int, within: float = 3.0) -> bool:
             return False
         time.sleep(0.02)
     return True
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def pid_in(file: Path) -> int:

@@ -6,12 +6,12 @@ import gc
 import os
 import stat
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.processes import runs
+from tests.waiting import until
 
 from goctl.cluster import talks
 from goctl.cluster.nodes import Node
@@ -69,13 +69,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def lines(file: Path) -> list[str]:
     return file.read_text().splitlines() if file.exists() else []
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_one_process_serves_a_whole_delivery(folder: Path) -> None:
