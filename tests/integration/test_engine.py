@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from goctl.buildkit.plugin import find_plugin
 from tests.integration.test_release_docker import PLATFORMS, Project, run_everywhere, said
 from tests.services.apt import Repository
 
@@ -137,6 +138,35 @@ def test_a_builder_that_is_not_what_it_was_is_asked_again(
         assert made.release()["platforms"] == list(PLATFORMS)
     finally:
         subprocess.run([docker_engine, "buildx", "rm", name], capture_output=True, check=False)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a plugin and a docker that are scripts")
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_buildx_is_run_by_itself_where_docker_is_dockers_own(
+    space: str, builders: list[str], go_image: str, docker_engine: str, go: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, wrapped: bool,
+) -> None:  # fmt: skip
+    real = find_plugin()
+    assert real
+    log = tmp_path / "log"
+    home = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    monkeypatch.setenv("BUILDX_CONFIG", os.environ.get("BUILDX_CONFIG") or str(home / "buildx"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    script(tmp_path / "docker/cli-plugins/docker-buildx", f'echo "$*" >> {log}\nexec {real} "$@"')
+    if wrapped:
+        script(tmp_path / "bin/docker", f'exec {shutil.which("docker")} "$@"')
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    made = project(tmp_path / "probe", space, builders[0], go_image, compile="buildkit")
+    assert made.release()["platforms"] == list(PLATFORMS)
+    asked = [line.split()[0] for line in log.read_text().splitlines() if not line.startswith("docker-cli-plugin-metadata")]
+    # Docker hands its plugins their own name first.
+    assert set(asked) == ({"buildx"} if wrapped else {"ls", "bake"})
+
+
+def script(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
 
 
 def test_a_target_that_fails_leaves_every_name_where_it_was(

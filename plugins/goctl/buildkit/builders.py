@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from goctl.buildkit.builders_made import forget, note
-from goctl.buildkit.docker import docker, lines_of, told
+from goctl.buildkit.docker import BUILDX, docker, lines_of, told
 from goctl.buildkit.nodes import Builder, needed, parse
 from goctl.buildkit.nodes_declared import Declared, create_args
 from goctl.errors import BuilderError
@@ -25,9 +25,9 @@ STARTING: Final = 600.0
 CLEARING: Final = 1800.0
 
 
-def builders() -> tuple[Builder, ...]:
-    """All builders of this machine. Raises BuilderError."""
-    return parse(told(["buildx", "ls", "--format", "json"], doing="list the builders of buildx"))
+def builders(buildx: Sequence[str] = BUILDX) -> tuple[Builder, ...]:
+    """All builders of this machine, as a command for buildx tells of them. Raises BuilderError."""
+    return parse(told(["ls", "--format", "json"], doing="list the builders of buildx", command=buildx))
 
 
 def create(want: Declared) -> None:

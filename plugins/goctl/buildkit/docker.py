@@ -18,21 +18,24 @@ T = TypeVar("T")
 PATIENCE: Final = 60.0
 #: The first buildx with everything that is used here: `du --format` came last.
 OLDEST_BUILDX: Final = "0.28"
+DOCKER: Final = ("docker",)
+BUILDX: Final = ("docker", "buildx")
 NO_DOCKER: Final = 'install Docker\'s command with buildx; `engine = "embedded"` needs none'
 
 
 def docker(
     args: Sequence[str],
     *,
+    command: Sequence[str] = DOCKER,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     timeout: float | None = PATIENCE,
     on_stderr: OnLine | None = None,
 ) -> Completed:
-    """Runs `docker ARGS` to its end, whatever its exit code. Raises BuilderError where there is no such command, or where
-    it does not end within `timeout` seconds."""
+    """Runs `docker ARGS` to its end, or those of another `command`, whatever its exit code. Raises BuilderError where there
+    is no such command, or where it does not end within `timeout` seconds."""
     try:
-        return run(["docker", *args], cwd=cwd, env=env, timeout=timeout, on_stderr=on_stderr)
+        return run([*command, *args], cwd=cwd, env=env, timeout=timeout, on_stderr=on_stderr)
     except ToolchainError as error:
         raise BuilderError(str(error), hint=NO_DOCKER) from None
     except GoctlError as error:
@@ -41,9 +44,9 @@ def docker(
         raise BuilderError(str(error), hint="see whether it answers: `docker version`, `docker buildx ls`") from None
 
 
-def told(args: Sequence[str], *, doing: str, timeout: float | None = PATIENCE) -> str:
-    """What `docker ARGS` prints. Raises BuilderError with what it said, when it fails `doing` something."""
-    done = docker(args, timeout=timeout)
+def told(args: Sequence[str], *, doing: str, command: Sequence[str] = DOCKER, timeout: float | None = PATIENCE) -> str:
+    """What a command prints, as for docker(). Raises BuilderError with what it said, when it fails `doing` something."""
+    done = docker(args, command=command, timeout=timeout)
     if done.code != 0:
         raise BuilderError(f"could not {doing}: {said(done)}", hint=hint(done.errors))
     return done.text

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from goctl.buildkit.docker import docker, hint
+from goctl.buildkit.docker import BUILDX, docker, hint
 from goctl.buildkit.hcl import to_json
 from goctl.buildkit.nodes import Builder
 from goctl.buildkit.nodes_checks import check
@@ -43,7 +43,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What to build. `document` is a bake file; its relative paths count from `root`.
 
     `files` are bake files besides it. `executed` are the platforms that steps are run on (nodes_checks.Wanted). `readable`
-    are folders outside of `root` that contexts and secrets come from. `logins` as in run_access.
+    are folders outside of `root` that contexts and secrets come from. `logins` as in run_access. `buildx` is the command for
+    buildx.
     """
 
     document: Mapping[str, Any]
@@ -59,6 +60,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     keep_going: bool = False
     readable: tuple[Path, ...] = ()
     logins: Mapping[str, Mapping[str, str]] = {}
+    buildx: tuple[str, ...] = BUILDX
 
 
 class Baked(msgspec.Struct, frozen=True):
@@ -156,14 +158,16 @@ def _once(
     """One bake of some pieces, each with its target."""
     metadata = file.with_name("metadata.json")
     progress = Progress(names, emit, secrets=hidden)
-    args = ["buildx", "bake", "--builder", job.builder.name, "--progress", "rawjson", "--metadata-file", str(metadata)]
+    args = ["bake", "--builder", job.builder.name, "--progress", "rawjson", "--metadata-file", str(metadata)]
     for one in (*job.files, file):
         args += ["--file", str(one)]
     for kind, paths in (("fs.write", folders), ("fs.read", job.readable)):
         for path in paths:
             args += ["--allow", f"{kind}={path}"]
     try:
-        done = docker([*args, *names], cwd=job.root, env=environment, timeout=None, on_stderr=progress.line)
+        done = docker(
+            [*args, *names], command=job.buildx, cwd=job.root, env=environment, timeout=None, on_stderr=progress.line
+        )
     finally:
         progress.close()
     if done.code != 0:

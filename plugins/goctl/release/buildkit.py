@@ -240,6 +240,7 @@ class BuildKitEngine:
     ) -> Job:
         from goctl.buildkit.run import Job
         from goctl.release.baking import logins
+        from goctl.release.buildkit_ready import buildx
 
         settings = self._session.config.buildkit
         return Job(
@@ -254,6 +255,7 @@ class BuildKitEngine:
             retries=settings.retries,
             keep_going=settings.keep_going,
             logins=logins(self._session),
+            buildx=buildx(self._session),
         )
 
 

@@ -6,19 +6,25 @@ until a builder does not act as it should; then it is asked again.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import shutil
 import time
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from goctl.buildkit.docker import BUILDX
 from goctl.buildkit.nodes import Builder
+from goctl.errors import BuilderError
 from goctl.events import Notice
 from goctl.plan.keys import combine
 from goctl.values import Digest, from_json, name_of, to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from goctl.release.session import Session
 
 _KIND: Final = "builder"
@@ -30,29 +36,43 @@ _VARIABLES: Final = ("BUILDX_BUILDER", "BUILDX_CONFIG", "DOCKER_CONFIG", "DOCKER
 
 
 class _Seen(msgspec.Struct, frozen=True):
-    """A builder, and when it was looked at, in seconds since 1970."""
+    """A builder, when it was looked at, in seconds since 1970, and the plugin that knew of it."""
 
     at: float
     builder: Builder
+    plugin: str = ""
 
 
 def remembered(session: Session) -> Builder | None:
     """The declared builder as it was lately; None where nobody looked."""
+    seen = _seen(session)
+    return seen.builder if seen is not None else None
+
+
+def buildx(session: Session) -> tuple[str, ...]:
+    """The command for buildx: the plugin itself where it lately knew of the builder."""
+    from goctl.buildkit.plugin import is_plugin
+
+    seen = _seen(session)
+    return (seen.plugin,) if seen is not None and is_plugin(seen.plugin) else BUILDX
+
+
+def _seen(session: Session) -> _Seen | None:
     content = session.memo.get(_KIND, _key(session))
     try:
         seen = from_json(content, _Seen) if content is not None else None
     except ValueError:
         return None
     # A clock that was set back would make a look last for ever.
-    return seen.builder if seen is not None and 0 <= time.time() - seen.at <= LATELY else None
+    return seen if seen is not None and 0 <= time.time() - seen.at <= LATELY else None
 
 
-def look(session: Session) -> Builder | None:
+def look(session: Session, buildx: Sequence[str] = BUILDX) -> Builder | None:
     """The declared builder as it is; None where there is none. Raises BuilderError."""
     from goctl.buildkit import builders
     from goctl.buildkit.nodes import find
 
-    return find(builders.builders(), session.config.buildkit.builder)
+    return find(builders.builders(buildx), session.config.buildkit.builder)
 
 
 def ready(session: Session) -> Builder:
@@ -61,15 +81,21 @@ def ready(session: Session) -> Builder:
     Raises BuilderError where it cannot be.
     """
     from goctl.buildkit import builders
+    from goctl.buildkit.plugin import find_plugin
     from goctl.release.builders import create
 
-    name, found = session.config.buildkit.builder, look(session)
+    name, found, plugin = session.config.buildkit.builder, None, find_plugin()
+    if plugin:
+        with contextlib.suppress(BuilderError):
+            found = look(session, (plugin,))
+    if found is None:
+        found, plugin = look(session), ""
     if found is None and name:
         create(session, dry=False, replace=False, force=False)
     if found is None or not all(node.is_running for node in found.machines):
         session.emit(Notice(f"starting builder {name or '(current)'}", level="info"))
         found = builders.bootstrap(name)
-    session.memo.put(_KIND, _key(session), to_json(_Seen(time.time(), found)))
+    session.memo.put(_KIND, _key(session), to_json(_Seen(time.time(), found, plugin)))
     return found
 
 
@@ -86,4 +112,4 @@ def note_emptied(session: Session, name: str) -> None:
 
 def _key(session: Session) -> Digest:
     settings = to_json(session.config.buildkit).decode()
-    return combine(_KIND, settings, *(os.environ.get(name, "") for name in _VARIABLES))
+    return combine(_KIND, settings, shutil.which("docker") or "", *(os.environ.get(name, "") for name in _VARIABLES))
