@@ -313,13 +313,15 @@ def test_an_interruption_in_this_thread_ends_the_child(tmp_path: Path) -> None:
     def handle(number: int, frame: object) -> None:
         raise Interrupted
 
-    file = tmp_path / "pid"
+    file, waiting = tmp_path / "pid", threading.Event()
     before = signal.signal(signal.SIGUSR1, handle)
-    sender = threading.Thread(target=lambda: (pid_in(file), os.kill(os.getpid(), signal.SIGUSR1)))
+    # What comes between a child's start and the wait for it is ended with the run, as all that is registered.
+    sender = threading.Thread(target=lambda: (waiting.wait(10), pid_in(file), os.kill(os.getpid(), signal.SIGUSR1)))
     sender.start()
     try:
         with pytest.raises(Interrupted):
-            process.run(python(GRANDCHILD.format(file=str(file), then="time.sleep(60)")))
+            child = python(GRANDCHILD.format(file=str(file), then="time.sleep(60)"))
+            process.run(child, on_start=lambda pid: waiting.set())
     finally:
         sender.join()
         signal.signal(signal.SIGUSR1, before)
