@@ -317,10 +317,10 @@ def test_an_interruption_in_this_thread_ends_the_child(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGUSR1, handle)
     # What comes between a child's start and the wait for it is ended with the run, as all that is registered.
     sender = threading.Thread(target=lambda: (waiting.wait(10), pid_in(file), os.kill(os.getpid(), signal.SIGUSR1)))
+    child = python(GRANDCHILD.format(file=str(file), then="time.sleep(60)"))
     sender.start()
     try:
         with pytest.raises(Interrupted):
-            child = python(GRANDCHILD.format(file=str(file), then="time.sleep(60)"))
             process.run(child, on_start=lambda pid: waiting.set())
     finally:
         sender.join()
