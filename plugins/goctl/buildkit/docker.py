@@ -18,15 +18,15 @@ T = TypeVar("T")
 PATIENCE: Final = 60.0
 #: The first buildx with everything that is used here: `du --format` came last.
 OLDEST_BUILDX: Final = "0.28"
-DOCKER: Final = ("docker",)
-BUILDX: Final = ("docker", "buildx")
+_DOCKER: Final = ("docker",)
+BUILDX: Final = (*_DOCKER, "buildx")
 NO_DOCKER: Final = 'install Docker\'s command with buildx; `engine = "embedded"` needs none'
 
 
 def docker(
     args: Sequence[str],
     *,
-    command: Sequence[str] = DOCKER,
+    command: Sequence[str] = _DOCKER,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     timeout: float | None = PATIENCE,
@@ -44,7 +44,7 @@ def docker(
         raise BuilderError(str(error), hint="see whether it answers: `docker version`, `docker buildx ls`") from None
 
 
-def told(args: Sequence[str], *, doing: str, command: Sequence[str] = DOCKER, timeout: float | None = PATIENCE) -> str:
+def told(args: Sequence[str], *, doing: str, command: Sequence[str] = _DOCKER, timeout: float | None = PATIENCE) -> str:
     """What a command prints, as for docker(). Raises BuilderError with what it said, when it fails `doing` something."""
     done = docker(args, command=command, timeout=timeout)
     if done.code != 0:

@@ -27,11 +27,11 @@ from goctl.values import Platform
 if TYPE_CHECKING:
     from goctl.buildkit.dockerfile_recipes import Recipes
     from goctl.buildkit.hcl import BakeFile
-    from goctl.buildkit.nodes import Builder
     from goctl.buildkit.run import Job, Results
     from goctl.buildkit.run_document import Output
     from goctl.release.buildkit_packages import Packages
     from goctl.release.buildkit_pieces import Pieces
+    from goctl.release.buildkit_ready import Ready
     from goctl.release.recipes import Made
 
 
@@ -51,7 +51,7 @@ class BuildKitEngine:
         if not isinstance(host, Session):
             raise TypeError("the BuildKit engine is handed a session")
         self._session = host
-        self._builder: Future[Builder] | None = None
+        self._builder: Future[Ready] | None = None
 
     def expect(self) -> None:
         """Looks for the builder, and starts it, while programs are compiled."""
@@ -207,16 +207,16 @@ class BuildKitEngine:
         from goctl.release.buildkit_ready import look, ready, remembered
 
         known = remembered(self._session) if self._builder is None else None
-        builder = known or self._found()
+        found = known or self._found()
         try:
-            return bake(self._job(builder, document, outputs, executed), self._session.emit)
+            return bake(self._job(found, document, outputs, executed), self._session.emit)
         except BuilderError:
             # What was lately true of it may not be any more.
-            if known is None or look(self._session) == known:
+            if known is None or look(self._session) == known.builder:
                 raise
             return bake(self._job(ready(self._session), document, outputs, executed), self._session.emit)
 
-    def _found(self) -> Builder:
+    def _found(self) -> Ready:
         """The builder, running. Raises BuilderError."""
         from goctl.release.buildkit_ready import ready
 
@@ -227,20 +227,19 @@ class BuildKitEngine:
         from goctl.release.buildkit_ready import holdings, remembered
 
         def where() -> str:
-            return holdings(self._session, remembered(self._session) or self._found())
+            return holdings(self._session, (remembered(self._session) or self._found()).builder)
 
         return Packages(self._session, self._bake, where)
 
     def _job(
         self,
-        builder: Builder,
+        found: Ready,
         document: BakeFile,
         outputs: Mapping[str, Output],
         executed: tuple[Platform, ...] | None,
     ) -> Job:
         from goctl.buildkit.run import Job
         from goctl.release.baking import logins
-        from goctl.release.buildkit_ready import buildx
 
         settings = self._session.config.buildkit
         return Job(
@@ -248,14 +247,14 @@ class BuildKitEngine:
             outputs=outputs,
             root=self._session.root,
             scratch=self._session.scratch,
-            builder=builder,
+            builder=found.builder,
             executed=executed,
             emulated=settings.platforms_emulated,
-            containerd_store=builder.is_dockers_own and _keeps_in_containerd(),
+            containerd_store=found.builder.is_dockers_own and _keeps_in_containerd(),
             retries=settings.retries,
             keep_going=settings.keep_going,
             logins=logins(self._session),
-            buildx=buildx(self._session),
+            buildx=found.buildx,
         )
 
 

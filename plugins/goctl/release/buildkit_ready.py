@@ -35,32 +35,26 @@ LATELY: Final = 900.0
 _VARIABLES: Final = ("BUILDX_BUILDER", "BUILDX_CONFIG", "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_HOST")
 
 
-class _Seen(msgspec.Struct, frozen=True):
-    """A builder, when it was looked at, in seconds since 1970, and the plugin that knew of it."""
+class Ready(msgspec.Struct, frozen=True):
+    """A builder, when it was looked at, in seconds since 1970, and the path of a buildx that knew of it by itself."""
 
     at: float
     builder: Builder
     plugin: str = ""
 
+    @property
+    def buildx(self) -> tuple[str, ...]:
+        """The command for buildx that knows of the builder."""
+        from goctl.buildkit.plugin import is_plugin
 
-def remembered(session: Session) -> Builder | None:
+        return (self.plugin,) if is_plugin(self.plugin) else BUILDX
+
+
+def remembered(session: Session) -> Ready | None:
     """The declared builder as it was lately; None where nobody looked."""
-    seen = _seen(session)
-    return seen.builder if seen is not None else None
-
-
-def buildx(session: Session) -> tuple[str, ...]:
-    """The command for buildx: the plugin itself where it lately knew of the builder."""
-    from goctl.buildkit.plugin import is_plugin
-
-    seen = _seen(session)
-    return (seen.plugin,) if seen is not None and is_plugin(seen.plugin) else BUILDX
-
-
-def _seen(session: Session) -> _Seen | None:
     content = session.memo.get(_KIND, _key(session))
     try:
-        seen = from_json(content, _Seen) if content is not None else None
+        seen = from_json(content, Ready) if content is not None else None
     except ValueError:
         return None
     # A clock that was set back would make a look last for ever.
@@ -75,7 +69,7 @@ def look(session: Session, buildx: Sequence[str] = BUILDX) -> Builder | None:
     return find(builders.builders(buildx), session.config.buildkit.builder)
 
 
-def ready(session: Session) -> Builder:
+def ready(session: Session) -> Ready:
     """The declared builder, running. One that is not there yet is made, as `invoke builder.create` would.
 
     Raises BuilderError where it cannot be.
@@ -95,8 +89,9 @@ def ready(session: Session) -> Builder:
     if found is None or not all(node.is_running for node in found.machines):
         session.emit(Notice(f"starting builder {name or '(current)'}", level="info"))
         found = builders.bootstrap(name)
-    session.memo.put(_KIND, _key(session), to_json(_Seen(time.time(), found, plugin)))
-    return found
+    made = Ready(time.time(), found, plugin)
+    session.memo.put(_KIND, _key(session), to_json(made))
+    return made
 
 
 def holdings(session: Session, builder: Builder) -> str:

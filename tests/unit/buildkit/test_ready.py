@@ -56,10 +56,11 @@ def listing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Asked]:
 
 def test_the_plugin_is_used_where_it_knows_of_the_builder(session: Session, own: str, listing: Callable[..., Asked]) -> None:
     asked = listing([FARM])
-    assert buildkit_ready.buildx(session) == BUILDX
-    assert buildkit_ready.ready(session) == FARM
-    assert buildkit_ready.remembered(session) == FARM
-    assert buildkit_ready.buildx(session) == (own,)
+    assert buildkit_ready.remembered(session) is None
+    found = buildkit_ready.ready(session)
+    assert buildkit_ready.remembered(session) == found
+    assert found.builder == FARM
+    assert found.buildx == (own,)
     assert asked == [(own,)]
 
 
@@ -68,16 +69,17 @@ def test_docker_is_asked_where_it_does_not(
     session: Session, own: str, listing: Callable[..., Asked], told: Sequence[Builder] | BuilderError
 ) -> None:
     asked = listing(told)
-    assert buildkit_ready.ready(session) == FARM
-    assert buildkit_ready.buildx(session) == BUILDX
+    found = buildkit_ready.ready(session)
+    assert found.builder == FARM
+    assert found.buildx == BUILDX
     assert asked == [(own,), BUILDX]
 
 
 def test_a_plugin_that_has_gone_is_not_used(session: Session, own: str, listing: Callable[..., Asked]) -> None:
     listing([FARM])
-    buildkit_ready.ready(session)
+    found = buildkit_ready.ready(session)
     Path(own).unlink()
-    assert buildkit_ready.buildx(session) == BUILDX
+    assert found.buildx == BUILDX
 
 
 def test_another_docker_on_path_is_looked_at_anew(
@@ -91,4 +93,3 @@ def test_another_docker_on_path_is_looked_at_anew(
         (tmp_path / "bin" / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert buildkit_ready.remembered(session) is None
-    assert buildkit_ready.buildx(session) == BUILDX
