@@ -132,11 +132,7 @@ def run(
         raise (error or GoctlError)(f"{_name(args)} did not end within {timeout:g} s") from None
     finally:
         _leave(child, (out, err))
-    for raised in (feeder.raised, out.raised, err.raised):
-        if raised is not None:
-            raise raised
-    if children.ended.is_set():
-        raise Interrupted
+    _raise_what_ended_it(feeder, out, err)
     completed = Completed(tuple(args), child.returncode, b"".join(kept), b"".join(tail.parts))
     if error is not None and completed.code != 0:
         raise error(f"{_name(args)} ended with {completed.code}: {_last_lines(completed.errors or completed.text)}")
@@ -254,6 +250,15 @@ def _leave(child: subprocess.Popen[bytes], readers: Sequence[_Reader]) -> None:
     # Whatever left the group and holds a stream still, is not waited for: what it prints is no longer ours.
     groups.release(child)
     children.forget(child)
+
+
+def _raise_what_ended_it(*threads: _Feeder | _Reader) -> None:
+    """Raises what the input or a listener raised, or Interrupted where the run has ended."""
+    for thread in threads:
+        if thread.raised is not None:
+            raise thread.raised
+    if children.ended.is_set():
+        raise Interrupted
 
 
 def _name(args: Sequence[str]) -> str:
