@@ -23,6 +23,7 @@ from goctl.cacheprog.server import _WAITING, HANDS_OVER, Server
 from goctl.cacheprog.serving import Serving
 from goctl.events import Event, Notice
 from tests.cacheprog.gocommand import GoCommand, Shelf, id_of, request
+from tests.waiting import until
 
 ACTION = id_of("action")
 SMALL, LARGE = b"small", random.Random(1).randbytes(5000) * 40
@@ -149,10 +150,7 @@ def test_what_the_last_build_asked_for_comes_before_it_is_asked_for(machine: Mac
     other = Machine(tmp_path / "two", shelf)
     before = len(shelf.asked("read"))
     serving = other.begin()
-    deadline = time.monotonic() + 20
-    while not all(serving.folder.has(id_of(name)) for name in CONTENTS) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert all(serving.folder.has(id_of(name)) for name in CONTENTS)
+    until(lambda: all(serving.folder.has(id_of(name)) for name in CONTENTS), 20)
     # Small outputs come with the list: one request for that, one for the large one; and one for a list of indexes.
     assert len(shelf.asked("read")) - before == 3
     other.actions.close()
@@ -328,9 +326,7 @@ def test_what_no_list_tells_of_waits_for_nobody(machine: Machine, tmp_path: Path
     other = Machine(tmp_path / "two", shelf, patience=60.0)
     with GoCommand(other.begin().environment["GOCACHEPROG"]) as go:
         go.send(b"".join(request(number, "get", id_of(name)) for number, name in enumerate(many, 1)))
-        deadline = time.monotonic() + 20
-        while shelf.asked("read")[-1][1] != "output" and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: shelf.asked("read")[-1][1] == "output", 20)
         go.send(request(_WAITING + 1, "get", id_of("index")))
         assert go.answer() == {"ID": _WAITING + 1, "Miss": True}
         come.set()

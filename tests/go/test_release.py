@@ -18,6 +18,7 @@ from goctl.contracts import Image, Index
 from goctl.testing import Host, Registry, make_base
 from goctl.values import Descriptor, Digest, Platform
 from tests.go.project import TASKS, Project, done
+from tests.waiting import until
 
 TOML = """schema = 1
 [project]
@@ -450,9 +451,7 @@ def test_an_interrupt_ends_every_child_within_seconds(project: Project, number: 
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    deadline = time.monotonic() + 30
-    while not marker.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(marker.exists, 30)
     time.sleep(0.2)
     started = time.monotonic()
     run.send_signal(number)

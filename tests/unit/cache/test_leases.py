@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.waiting import until
 
 from goctl.cache import lease
 from goctl.cache.folder import FolderShelf
@@ -54,8 +55,7 @@ def test_of_many_processes_one_makes_it(tmp_path: Path, kind: str) -> None:
 
 def _kill_amid_its_work(leader: subprocess.Popen[bytes], log: Path) -> None:
     """Kills a leader once its line is written; the file is there a moment before."""
-    while not (log.exists() and log.read_text()):
-        time.sleep(0.02)
+    until(lambda: log.exists() and bool(log.read_text()), 30)
     leader.kill()
     leader.wait()
 
